@@ -1,0 +1,65 @@
+"""Pure maths shared by the losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vireid.models.pooling import generalised_mean
+
+
+def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distances (n, m) between rows of (n, d) and (m, d), in float32.
+
+    The squares are floored at 1e-12, so that the gradient at distance zero is finite.
+    """
+    a, b = a.float(), b.float()
+    with torch.autocast(a.device.type, enabled=False):
+        squares = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
+    return squares.clamp_min(1e-12).sqrt()
+
+
+def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean embedding of every identity in each modality, whatever the order of the batch.
+
+    Args:
+        embeddings: (b, d). labels: (b,) integers. modalities: (b,), 0 visible or 1 infrared.
+
+    Returns:
+        Centres (2, p, d), visible first, identities ascending, and the identities (p,).
+
+    Raises:
+        ValueError: an identity of the batch lacks one modality.
+    """
+    identities, group = labels.unique(return_inverse=True)
+    cell = modalities.long() * len(identities) + group
+    size = 2 * len(identities)
+    counts = torch.zeros(size, device=embeddings.device).index_add_(0, cell, torch.ones_like(cell, dtype=torch.float32))
+    if not bool((counts > 0).all()):
+        lacking = identities[(counts == 0).nonzero()[0, 0] % len(identities)]
+        raise ValueError(f"label {int(lacking)} has images of one modality only; every identity of a batch needs both")
+    sums = embeddings.new_zeros(size, embeddings.shape[1], dtype=torch.float32)
+    centres = sums.index_add(0, cell, embeddings.float()) / counts.unsqueeze(1)
+    return centres.view(2, len(identities), -1), identities
+
+
+def response_centre(maps: Tensor, power: float, temperature: float | None) -> Tensor:
+    """Centre of a sub-network's region of interest, eq. 4 and the line after it.
+
+    Args:
+        maps: (b, c, h, w). power: exponent of the GeM over channels.
+        temperature: of the spatial softmax whose expected position is the centre; None takes the position of the
+            maximum, as printed, through which no gradient flows.
+
+    Returns:
+        (b, 2) row and column of the centre in cells of the grid, the middle of the first cell at 0.5.
+    """
+    response = generalised_mean(maps, power, 1)
+    batch, height, width = response.shape
+    if temperature is None:
+        index = response.flatten(1).argmax(1)
+        return torch.stack([index // width, index % width], dim=1).float() + 0.5
+    weights = (response.flatten(1) / temperature).softmax(1).view(batch, height, width)
+    rows = torch.arange(height, device=maps.device, dtype=torch.float32) + 0.5
+    columns = torch.arange(width, device=maps.device, dtype=torch.float32) + 0.5
+    return torch.stack([(weights.sum(2) * rows).sum(1), (weights.sum(1) * columns).sum(1)], dim=1)

@@ -1,0 +1,57 @@
+"""Overlap penalty between the sub-networks' regions of interest, eq. 4-5."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vireid.losses.functional import response_centre
+
+
+class OverlapPenalty(nn.Module):
+    """``(1/b) sum max(0, S - d)``, d the distance between two branches' centres of interest.
+
+    The printed centre, the position of the maximum, has no gradient: with ``centre="hard"`` the penalty is a number
+    that trains nothing. ``centre="soft"`` takes the expected position under a spatial softmax instead. S = 100 is the
+    paper's best, larger than any distance on the 18 x 9 grid of its maps, so distances are measured in input pixels.
+    More than two branches: the mean over their pairs.
+
+    Args:
+        image_size: (height, width) of the network input in pixels.
+        separation: S in those pixels.
+        temperature: of the softmax, in units of the response.
+        power: exponent of the GeM over channels, eq. 4.
+    """
+
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        separation: float = 100.0,
+        centre: Literal["soft", "hard"] = "soft",
+        temperature: float = 0.1,
+        power: float = 3.0,
+    ) -> None:
+        super().__init__()
+        self.image_size, self.separation, self.centre = image_size, separation, centre
+        self.temperature, self.power = temperature, power
+
+    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+        """Scalar penalty of the branches' maps (b, branches, c, h, w); labels and modalities (b,) play no part.
+
+        Raises:
+            ValueError: fewer than two branches.
+        """
+        if embeddings.ndim != 5 or embeddings.shape[1] < 2:
+            raise ValueError(f"expected maps (b, branches >= 2, c, h, w), got shape {tuple(embeddings.shape)}")
+        temperature = self.temperature if self.centre == "soft" else None
+        cell = torch.tensor(
+            [image / grid for image, grid in zip(self.image_size, embeddings.shape[3:], strict=True)],
+            device=embeddings.device,
+        )
+        centres = [response_centre(maps, self.power, temperature) * cell for maps in embeddings.unbind(1)]
+        # The floor keeps the gradient finite where two centres coincide.
+        distances = [(a - b).square().sum(1).clamp_min(1e-12).sqrt() for a, b in combinations(centres, 2)]
+        return (self.separation - torch.stack(distances)).relu().mean()

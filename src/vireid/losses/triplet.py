@@ -1,0 +1,71 @@
+"""Triplet losses, the metric part of L_ReID (section 3.4): drawn at random, batch-hard, weighted-regularised."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from vireid.losses.functional import pairwise_distance
+
+
+def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Boolean (b, b) masks of positive pairs (another row of the same identity) and negative pairs.
+
+    Raises:
+        ValueError: a row without a positive, or a batch of one identity.
+    """
+    same = labels.unsqueeze(0) == labels.unsqueeze(1)
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    if not bool(positive.any(1).all()) or not bool((~same).any(1).all()):
+        raise ValueError("triplets need two images of every identity and two identities in the batch")
+    return positive, ~same
+
+
+class RandomTriplet(nn.Module):
+    """Every row as anchor with one positive and one negative drawn uniformly from the batch, either modality.
+
+    The way the authors describe; the draw uses PyTorch's global generator. Mean of ``max(0, margin + d(a, p) - d(a, n))``.
+    """
+
+    def __init__(self, margin: float = 0.3) -> None:
+        super().__init__()
+        self.margin = margin
+
+    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+        """Scalar loss of (b, d) embeddings with labels (b,)."""
+        distance = pairwise_distance(embeddings, embeddings)
+        drawn = [torch.multinomial(mask.float(), 1) for mask in _pairs(labels)]
+        positive, negative = (distance.gather(1, index).squeeze(1) for index in drawn)
+        return (self.margin + positive - negative).relu().mean()
+
+
+class BatchHardTriplet(nn.Module):
+    """Every row as anchor with its farthest positive and nearest negative (Hermans et al. 2017)."""
+
+    def __init__(self, margin: float = 0.3) -> None:
+        super().__init__()
+        self.margin = margin
+
+    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+        """Scalar loss of (b, d) embeddings with labels (b,)."""
+        distance = pairwise_distance(embeddings, embeddings)
+        positive, negative = _pairs(labels)
+        farthest = distance.masked_fill(~positive, -torch.inf).amax(1)
+        nearest = distance.masked_fill(~negative, torch.inf).amin(1)
+        return (self.margin + farthest - nearest).relu().mean()
+
+
+class WeightedTriplet(nn.Module):
+    """Weighted-regularised triplet (Ye et al., AGW, TPAMI 2022): softmax-weighted distances, softplus, no margin."""
+
+    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+        """Scalar loss of (b, d) embeddings with labels (b,)."""
+        distance = pairwise_distance(embeddings, embeddings)
+        positive, negative = _pairs(labels)
+        far = (distance.masked_fill(~positive, -torch.inf).softmax(1) * distance).sum(1)
+        near = ((-distance).masked_fill(~negative, -torch.inf).softmax(1) * distance).sum(1)
+        return softplus(far - near).mean()
+
+
+TRIPLETS = {"random": RandomTriplet, "batch-hard": BatchHardTriplet, "weighted": WeightedTriplet}

@@ -1,0 +1,16 @@
+"""Generalised-mean pooling (GeM; Radenovic et al., TPAMI 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...]) -> Tensor:
+    """Return ``mean(max(x, 1e-6) ** power) ** (1 / power)`` over ``dim``, computed in float32.
+
+    Over the spatial dimensions of (b, c, h, w) it is a descriptor (b, c); over the channels it is the response
+    map (b, h, w) of eq. 4. ``power`` 1 is average pooling, large powers approach maximum pooling.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        return features.float().clamp_min(1e-6).pow(power).mean(dim).pow(1.0 / power)
