@@ -1,0 +1,121 @@
+"""Checkpoints and finished runs: tensors as safetensors, everything else as JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from vireid.config import Recipe, parse_recipe
+from vireid.files import atomic_path, read_json
+from vireid.models.network import TwoStreamNetwork
+from vireid.models.weights import read_tensors
+from vireid.types import VireidError
+
+MODEL, OPTIMIZER, STATE, RUN = "model.safetensors", "optimizer.safetensors", "state.json", "run.json"
+
+
+def save_checkpoint(
+    run: Path, step: int, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int
+) -> None:
+    """Write ``run/checkpoints/step-N`` whole, then drop all but the newest ``keep``.
+
+    Raises:
+        VireidError: a tensor holds NaN or infinity (nothing is written), or the disk is full.
+    """
+    tensors = _contiguous(network.state_dict())
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise VireidError(
+                f"{name}: NaN or infinity after step {step}; the last good checkpoint stays in {run / 'checkpoints'}; "
+                "lower schedule.lr or set training.clip, then resume"
+            )
+    names = {id(p): name for name, p in network.named_parameters()}
+    momentum = {names[id(p)]: s["momentum_buffer"] for p, s in optimizer.state.items() if "momentum_buffer" in s}
+    with atomic_path(run / "checkpoints" / f"step-{step:08d}") as folder:
+        folder.mkdir()
+        safetensors.torch.save_file(tensors, folder / MODEL)
+        safetensors.torch.save_file(_contiguous(momentum), folder / OPTIMIZER)
+        (folder / STATE).write_text(json.dumps({"step": step, **state}))
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Whole checkpoints of a run, oldest first."""
+    return sorted(p for p in (run / "checkpoints").glob("step-*") if (p / STATE).is_file())
+
+
+def restore_checkpoint(
+    folder: Path, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Load weights and momentum in place and return the saved state ("step" is the number of batches done)."""
+    state = read_json(folder / STATE, "the state of a checkpoint")
+    load_weights(network, folder / MODEL)
+    momentum = read_tensors(folder / OPTIMIZER)
+    for name, parameter in network.named_parameters():
+        if name in momentum:
+            optimizer.state[parameter]["momentum_buffer"] = momentum[name].to(parameter)
+    return state
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a whole network's tensors from safetensors.
+
+    Raises:
+        VireidError: missing, truncated, a pickle, or tensors of another architecture.
+    """
+    if path.suffix != ".safetensors":
+        raise VireidError(f"{path}: expected a .safetensors file; pickled checkpoints are not read")
+    tensors, expected = read_tensors(path), network.state_dict()
+    for name, value in expected.items():
+        if name not in tensors or tensors[name].shape != value.shape:
+            found = f"shape {tuple(tensors[name].shape)}" if name in tensors else "no such tensor"
+            raise VireidError(
+                f"{path}: {name}: expected shape {tuple(value.shape)}, found {found}; this is a checkpoint of another "
+                "architecture than its recipe's"
+            )
+    if extra := sorted(set(tensors) - set(expected)):
+        raise VireidError(f"{path}: unexpected tensor {extra[0]}; this is a checkpoint of another architecture")
+    network.load_state_dict(tensors)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, recipe, network in evaluation mode, and ``run.json``."""
+
+    folder: Path
+    recipe: Recipe
+    network: TwoStreamNetwork
+    info: dict[str, Any]
+
+
+def load_run(folder: Path, device: torch.device | None = None) -> Run:
+    """Load a run folder written by training.
+
+    Raises:
+        VireidError: not a run, not finished, or its weights do not fit its recipe.
+    """
+    if not folder.is_dir():
+        raise VireidError(f"{folder}: no such run; expected a folder that vireid train wrote")
+    info = read_json(folder / RUN, "a run.json that vireid train wrote")
+    try:
+        classes, recipe = int(info["classes"]), parse_recipe(info["recipe"], f"{folder / RUN}: recipe")
+    except (KeyError, TypeError, ValueError):
+        raise VireidError(f"{folder / RUN}: expected the fields classes and recipe that vireid train writes") from None
+    if not (folder / MODEL).is_file():
+        raise VireidError(f"{folder / MODEL}: missing; the run did not finish, continue it with vireid train --resume")
+    network = TwoStreamNetwork(recipe.model, classes)
+    load_weights(network, folder / MODEL)
+    network.eval().to(device or torch.device("cpu"))
+    return Run(folder, recipe, network, info)
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

@@ -1,0 +1,142 @@
+"""The training loop (Algorithm 1), interruptible at any batch and resumable bit for bit."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from vireid.config import Recipe
+from vireid.data.augment import Augment
+from vireid.data.pixels import PixelStore
+from vireid.data.sampler import CrossModalitySampler
+from vireid.losses.objective import Objective
+from vireid.models.network import TwoStreamNetwork
+from vireid.training.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
+from vireid.training.device import autocast, resolve_precision
+from vireid.training.monitor import Monitor
+from vireid.training.schedule import learning_rate, make_optimizer, set_learning_rate
+from vireid.training.validation import Validation
+from vireid.types import Modality, Sample, VireidError
+
+
+@dataclass
+class Loop:
+    """State of a run between two batches.
+
+    Args:
+        out: run folder. samples: training samples, row i of ``store`` is sample i.
+        validation: what to measure after each epoch, or None.
+    """
+
+    recipe: Recipe
+    out: Path
+    network: TwoStreamNetwork
+    samples: tuple[Sample, ...]
+    store: PixelStore
+    device: torch.device
+    validation: Validation | None = None
+    step: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        recipe, data = self.recipe, self.recipe.data
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.modalities = np.array([s.modality for s in self.samples], dtype=np.int64)
+        _, labels = np.unique([s.identity for s in self.samples], return_inverse=True)
+        self.labels = torch.from_numpy(labels).to(self.device)
+        self.sampler = CrossModalitySampler(
+            labels, self.modalities, data.identities, data.images, recipe.training.seed
+        )
+        self.steps_per_epoch = len(self.sampler)
+        self.steps = recipe.schedule.epochs * self.steps_per_epoch
+        self.objective = Objective(recipe.loss, (data.height, data.width))
+        self.augment = Augment(data.pad, data.flip, data.erase)
+        self.optimizer = make_optimizer(self.network, recipe.schedule)
+        self.precision = resolve_precision(recipe.training.precision, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.forward = torch.compile(self.network) if recipe.training.compile else self.network
+
+    def resume(self) -> None:
+        """Continue from the newest checkpoint of the run folder, if there is one."""
+        saved = checkpoints(self.out)
+        if saved:
+            state = restore_checkpoint(saved[-1], self.network, self.optimizer)
+            self.step = int(state["step"])
+            if state["scaler"]:
+                self.scaler.load_state_dict(state["scaler"])
+
+    def run(self, monitor: Monitor) -> None:
+        """Train to the end of the schedule, or until the monitor is told to stop; either way leave a checkpoint.
+
+        Raises:
+            VireidError: the loss is NaN or infinite (the last good checkpoint stays).
+            KeyboardInterrupt: stopped by the user; a checkpoint of the exact batch was written.
+        """
+        self.network.train()
+        batches: list[npt.NDArray[np.int64]] = []
+        while self.step < self.steps:
+            epoch, batch = divmod(self.step, self.steps_per_epoch)
+            if batch == 0 or not batches:
+                batches = self.sampler.epoch(epoch)
+            started = time.perf_counter()
+            parts, lr = self._step(batches[batch])
+            self.step += 1
+            seconds = time.perf_counter() - started
+            monitor.step(self.step, self.step / self.steps_per_epoch, parts, lr, len(batches[batch]) / seconds)
+            if self.step % self.steps_per_epoch == 0:
+                if self.validation:
+                    self.validation.measure(self.network, self.step, self.out, monitor)
+                self._save()
+            if monitor.stopping:
+                self._save()
+                raise KeyboardInterrupt
+
+    def _step(self, rows: npt.NDArray[np.int64]) -> tuple[dict[str, float], float]:
+        # Seeding every batch from (seed, step) makes resuming exact without saving generator states.
+        seed = int(np.random.SeedSequence([self.recipe.training.seed, self.step]).generate_state(1)[0])
+        torch.manual_seed(seed)
+        rows = np.concatenate([rows[self.modalities[rows] == m] for m in Modality])
+        images = self.store.batch(rows).to(self.device, non_blocking=True)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        images = self.augment(images, generator).contiguous(memory_format=torch.channels_last)
+        labels, modalities = self.labels[torch.from_numpy(rows).to(self.device)], self._modalities(rows)
+        lr = learning_rate(self.recipe.schedule, self.step, self.steps_per_epoch)
+        set_learning_rate(self.optimizer, lr)
+        visible = int((self.modalities[rows] == Modality.VISIBLE).sum())
+        with autocast(self.device, self.precision):
+            output = self.forward(images[:visible], images[visible:])
+        parts = self.objective(output, labels, modalities)
+        values = dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
+        if not math.isfinite(values["total"]):
+            raise VireidError(
+                f"loss is {values['total']} at step {self.step + 1} (epoch {self.step // self.steps_per_epoch + 1}, "
+                f"{json.dumps(values)}); the last good checkpoint stays in {self.out / 'checkpoints'}; lower "
+                "schedule.lr or set training.clip and train again"
+            )
+        self._update(parts["total"])
+        return values, lr
+
+    def _update(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.recipe.training.clip > 0:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self.network.parameters(), self.recipe.training.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _modalities(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(self.modalities[rows]).to(self.device)
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {"scaler": self.scaler.state_dict()}
+        save_checkpoint(self.out, self.step, self.network, self.optimizer, state, self.recipe.training.keep)

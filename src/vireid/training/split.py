@@ -1,0 +1,66 @@
+"""Which samples a run trains on, and which it holds out."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+
+from vireid.types import Dataset, Sample, VireidError
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Hash of the relative paths of all images: equal for copies of one tree, wherever they lie."""
+    paths = sorted({s.path.relative_to(dataset.root).as_posix() for s in dataset.train + dataset.test})
+    return hashlib.sha256("\n".join(paths).encode()).hexdigest()
+
+
+def split_training(
+    dataset: Dataset, holdout: float, validation: float, seed: int
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Return (training samples, validation samples); no identity is in both, none is a test identity.
+
+    Of a plain folder, which has no lists, a share ``holdout`` of the identities is kept for testing, the same for
+    every seed. A share ``validation`` of the rest is held out of training, drawn by ``seed``.
+
+    Raises:
+        VireidError: too few identities to hold any out.
+    """
+    identities = sorted({s.identity for s in dataset.train})
+    if dataset.layout == "folder":
+        identities = _drop(identities, holdout, 0, f"{dataset.root}: data.holdout={holdout}")[0]
+    kept, held = identities, list[int]()
+    if validation > 0:
+        kept, held = _drop(identities, validation, seed, f"{dataset.root}: training.validation={validation}")
+    return _of(dataset.train, kept), _of(dataset.train, held)
+
+
+def unseen(dataset: Dataset, info: dict[str, object]) -> Dataset:
+    """The dataset with test images of identities that the run of ``info`` (its run.json) did not train on.
+
+    Raises:
+        VireidError: a RegDB run on another trial than its own, whose test identities it trained on.
+    """
+    if dataset.layout == "regdb" and info["layout"] == "regdb" and info["trial"] != dataset.trial:
+        raise VireidError(
+            f"trial {dataset.trial}: this run was trained on RegDB trial {info['trial']}, another trial tests on its "
+            f"training identities; evaluate it on trial {info['trial']}"
+        )
+    if dataset.layout != "folder" or info["fingerprint"] != fingerprint(dataset):
+        return dataset
+    trained = set(info["training_identities"]) | set(info["validation_identities"])  # type: ignore[call-overload]
+    test = tuple(s for s in dataset.test if s.identity not in trained)
+    return Dataset(dataset.layout, dataset.root, dataset.train, test)
+
+
+def _drop(identities: list[int], share: float, seed: int, field: str) -> tuple[list[int], list[int]]:
+    shuffled = random.Random(seed).sample(identities, len(identities))
+    count = round(share * len(identities))
+    if not 1 <= count < len(identities):
+        raise VireidError(f"{field} holds out {count} of {len(identities)} identities; expected at least 1 on each side")
+    return sorted(shuffled[count:]), sorted(shuffled[:count])
+
+
+def _of(samples: Sequence[Sample], identities: list[int]) -> tuple[Sample, ...]:
+    chosen = set(identities)
+    return tuple(s for s in samples if s.identity in chosen)

@@ -1,0 +1,151 @@
+"""One training run, from a data set and a recipe to a finished run folder."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import vireid
+from vireid.config import Recipe
+from vireid.data.listing import require_both_modalities
+from vireid.data.pixels import PixelStore
+from vireid.files import atomic_path, disk_error, read_json, write_json
+from vireid.models.network import build_network
+from vireid.training.checkpoint import MODEL, RUN, checkpoints
+from vireid.training.device import default_device, describe, resolve_precision
+from vireid.training.loop import Loop
+from vireid.training.monitor import Monitor
+from vireid.training.split import fingerprint, split_training
+from vireid.training.validation import Validation
+from vireid.types import Dataset, VireidError
+
+Progress = Callable[[int, int], None]
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: torch.device | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Train ``recipe`` on the training identities of ``dataset`` into the run folder ``out`` and return it.
+
+    The folder gets ``run.json``, ``metrics.jsonl``, ``tensorboard/``, ``checkpoints/`` and, at the end,
+    ``model.safetensors``: the last epoch, or with ``training.validation`` the epoch with the best validation mAP. Test
+    images are never read.
+
+    Args:
+        resume: continue the run in ``out``; recipe and data must be the same. Nothing there yet starts afresh.
+        cache: folder of the pixel cache, see `PixelStore`.
+        progress: called with (images decoded, images).
+
+    Raises:
+        VireidError: bad data or weights, a run already in ``out``, a non-finite loss, a full disk.
+        KeyboardInterrupt: stopped by the user after a checkpoint of the exact batch.
+    """
+    device = device or default_device()
+    setup = recipe.training
+    samples, held = split_training(dataset, recipe.data.holdout, setup.validation, setup.seed)
+    require_both_modalities(samples)
+    info = _describe(recipe, dataset, device) | {
+        "classes": len({s.identity for s in samples}),
+        "training_identities": sorted({s.identity for s in samples}),
+        "validation_identities": sorted({s.identity for s in held}),
+        "training_images": len(samples),
+    }
+    _claim(out, info, resume)
+    if (out / MODEL).is_file():
+        return out
+    size = (recipe.data.height, recipe.data.width)
+    torch.manual_seed(setup.seed)
+    network = build_network(recipe.model, info["classes"])
+    store = PixelStore.build(samples, *size, cache=cache, progress=progress)
+    validation = None
+    if held:
+        validation = Validation(held, PixelStore.build(held, *size, cache=cache), dataset.layout, setup.precision)
+    loop = Loop(recipe, out, network, samples, store, device, validation)
+    _run(loop, info)
+    return out
+
+
+def _run(loop: Loop, info: dict[str, Any]) -> None:
+    if not (loop.out / RUN).exists():
+        write_json(loop.out / RUN, info)
+    loop.resume()
+    started = time.perf_counter()
+    try:
+        with Monitor(loop.out, loop.step, loop.steps) as monitor:
+            loop.run(monitor)
+    except OSError as error:
+        raise disk_error(error, loop.out) from error
+    elapsed = round(time.perf_counter() - started, 1)
+    rule, source = "last epoch", checkpoints(loop.out)[-1] / MODEL
+    if loop.validation:
+        rule, source = loop.validation.best(loop.out)
+    write_json(loop.out / RUN, info | {"checkpoint_rule": rule, "seconds_since_resume": elapsed})
+    with atomic_path(loop.out / MODEL) as path:
+        shutil.copyfile(source, path)
+
+
+def _claim(out: Path, info: dict[str, Any], resume: bool) -> None:
+    if not (out / RUN).exists():
+        if out.exists() and any(out.iterdir()):
+            raise VireidError(f"{out}: not empty and not a run; choose another --out")
+        return
+    if not resume:
+        raise VireidError(f"{out}: holds a run already; add --resume to continue it or choose another --out")
+    recorded = read_json(out / RUN, "a run.json that vireid train wrote")
+    for name in ("recipe", "fingerprint", "trial", "training_identities"):
+        if recorded.get(name) != info[name]:
+            detail = _first_difference(recorded.get(name), info[name], name)
+            raise VireidError(f"{out}: cannot resume, {detail}; resume with the same recipe and data, or use another --out")
+
+
+def _first_difference(old: Any, new: Any, name: str) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in new:
+            if old.get(key) != new[key]:
+                return _first_difference(old.get(key), new[key], f"{name}.{key}")
+    return f"{name} was {str(old)[:60]} and is now {str(new)[:60]}"
+
+
+def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    return {
+        "recipe": recipe.to_dict(),
+        "seed": recipe.training.seed,
+        "data": str(dataset.root),
+        "layout": dataset.layout,
+        "trial": dataset.trial,
+        "fingerprint": fingerprint(dataset),
+        "device": describe(device),
+        "precision": resolve_precision(recipe.training.precision, device),
+        "versions": {
+            "vireid": vireid.__version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+        "git": _git_revision(),
+    }
+
+
+def _git_revision() -> str | None:
+    """Revision of the checkout vireid runs from, with a mark when it has local changes; None when installed."""
+    here = Path(__file__).parent
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+        return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,65 @@
+"""Choosing an epoch on held-out training identities, never on test images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+
+from vireid.data.pixels import PixelStore
+from vireid.evaluation.metrics import score_queries, summarise
+from vireid.evaluation.rules import RULES, Labels
+from vireid.files import atomic_path, write_json
+from vireid.models.network import TwoStreamNetwork
+from vireid.retrieval.ranking import CosineRanking
+from vireid.training.embed import FEATURES, embed
+from vireid.training.monitor import Monitor
+from vireid.types import Features, Layout, Modality, Sample
+
+BEST, HISTORY = "best.safetensors", "validation.json"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """mAP of held-out training identities, mean of both directions, by the rules of the layout.
+
+    Args:
+        samples: images of the held-out identities, row i of ``store`` is sample i.
+        precision: as in `vireid.training.device.autocast`.
+    """
+
+    samples: tuple[Sample, ...]
+    store: PixelStore
+    layout: Layout
+    precision: str
+
+    def measure(self, network: TwoStreamNetwork, step: int, out: Path, monitor: Monitor) -> None:
+        """Record the mAP after ``step`` batches in ``out`` and keep the network if it is the best so far."""
+        features = embed(network, self.store, self.samples, precision=self.precision)[FEATURES[0]]
+        score = sum(self._map(features, query) for query in Modality) / 2
+        earlier = [entry for entry in _history(out) if entry["step"] < step]
+        if all(score > entry["map"] for entry in earlier):
+            tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+            with atomic_path(out / BEST) as path:
+                safetensors.torch.save_file(tensors, path)
+        write_json(out / HISTORY, {"map": [*earlier, {"step": step, "map": score}]})
+        monitor.record({"step": step, "validation_map": score})
+
+    def best(self, out: Path) -> tuple[str, Path]:
+        """The rule that chose, in words, and the weights it chose."""
+        best = max(_history(out), key=lambda entry: entry["map"])
+        identities = len({s.identity for s in self.samples})
+        return f"best mAP on {identities} held-out training identities (step {best['step']})", out / BEST
+
+    def _map(self, features: Features, query: Modality) -> float:
+        sides = [features[(features.modalities == m).nonzero()[:, 0]] for m in (query, query.other)]
+        ranking = CosineRanking(*(side.embeddings for side in sides))
+        scores = score_queries(ranking, *(Labels.of(side) for side in sides), RULES[self.layout])
+        return summarise(scores).map
+
+
+def _history(out: Path) -> list[dict[str, float]]:
+    path = out / HISTORY
+    return list(json.loads(path.read_text())["map"]) if path.exists() else []
