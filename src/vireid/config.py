@@ -22,21 +22,21 @@ _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstr
 class DataConfig:
     """What the network sees of an image, and what of the data set it may train on."""
 
-    height: int = Field(288, ge=32, le=2048)
+    height: int = Field(default=288, ge=32, le=2048)
     """Height of the network input in pixels."""
-    width: int = Field(144, ge=32, le=2048)
+    width: int = Field(default=144, ge=32, le=2048)
     """Width of the network input in pixels."""
-    identities: int = Field(6, ge=2)
+    identities: int = Field(default=6, ge=2)
     """P: identities in a batch."""
-    images: int = Field(6, ge=1)
+    images: int = Field(default=6, ge=1)
     """K: visible images, and as many infrared ones, of each identity in a batch."""
-    pad: int = Field(10, ge=0)
+    pad: int = Field(default=10, ge=0)
     """Zero padding in pixels before the random crop back to the input size."""
-    flip: float = Field(0.5, ge=0, le=1)
+    flip: float = Field(default=0.5, ge=0, le=1)
     """Probability of a horizontal flip."""
-    erase: float = Field(0.5, ge=0, le=1)
+    erase: float = Field(default=0.5, ge=0, le=1)
     """Probability of random erasing (RE in Table 1; 0 switches it off)."""
-    holdout: float = Field(0.5, gt=0, lt=1)
+    holdout: float = Field(default=0.5, gt=0, lt=1)
     """Share of a plain folder's identities kept from training for evaluation; the other layouts have lists."""
 
 
@@ -48,9 +48,9 @@ class WeakeningConfig:
     """Shared stages whose output is weakened; [] switches DFW off."""
     matrix: Literal["D1", "D2", "D3"] = "D1"
     """Weakening matrix of eq. 2: D1 threshold mean, factor alpha; D2 threshold beta, factor e; D3 mean and e."""
-    alpha: float = Field(0.5, ge=0, le=1)
+    alpha: float = Field(default=0.5, ge=0, le=1)
     """Weakening factor of D1."""
-    beta: float = Field(0.5, ge=0, le=1)
+    beta: float = Field(default=0.5, ge=0, le=1)
     """Threshold of D2 on the response map scaled to 0..1 per image."""
     gate: Literal["sigmoid", "none"] = "sigmoid"
     """sigmoid: features * sigmoid(f * M), eq. 3 as a spatial gate; none: features * M."""
@@ -64,15 +64,15 @@ class ModelConfig:
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
     """Residual network of the trunk."""
-    base_width: int = Field(64, ge=8, le=256)
+    base_width: int = Field(default=64, ge=8, le=256)
     """Channels of the first stage; below 64 the network is a narrow one that no published weights fit."""
     weights: str = "imagenet"
     """Start of the trunk: imagenet (downloaded), none (from scratch), or a .pth or .safetensors file."""
     last_stride: Literal[1, 2] = 1
     """Stride of layer4."""
-    branches: int = Field(2, ge=1, le=8)
+    branches: int = Field(default=2, ge=1, le=8)
     """Copies of layer4 (SLN); 1 is the baseline."""
-    gem_power: float = Field(3.0, ge=1, le=20)
+    gem_power: float = Field(default=3.0, ge=1, le=20)
     """Exponent of the generalised-mean pooling; 1 is average pooling."""
     weakening: WeakeningConfig = Field(default_factory=WeakeningConfig)
     """Dynamic feature weakening."""
@@ -84,9 +84,9 @@ class TripletConfig:
 
     kind: Literal["random", "batch-hard", "weighted"] = "batch-hard"
     """random (as the authors say), batch-hard, or weighted-regularised (AGW; it has no margin)."""
-    margin: float = Field(0.3, ge=0)
+    margin: float = Field(default=0.3, ge=0)
     """Margin in units of Euclidean distance."""
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(default=1.0, ge=0)
     """Weight in the objective; 0 switches it off."""
 
 
@@ -94,9 +94,9 @@ class TripletConfig:
 class HeteroCenterConfig:
     """Hetero-center triplet loss, eq. 6, on the concatenated feature before the BNNeck."""
 
-    margin: float = Field(0.3, ge=0)
+    margin: float = Field(default=0.3, ge=0)
     """rho in units of Euclidean distance."""
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(default=1.0, ge=0)
     """Weight in the objective; 0 switches it off."""
     reduction: Literal["sum", "mean"] = "sum"
     """Over the 2P centre anchors: sum (as printed) or mean (as in the loss's own paper)."""
@@ -106,13 +106,13 @@ class HeteroCenterConfig:
 class OverlapConfig:
     """Overlap penalty between branches, eq. 4-5."""
 
-    weight: float = Field(0.5, ge=0)
+    weight: float = Field(default=0.5, ge=0)
     """lambda of eq. 7; 0 switches it off."""
-    separation: float = Field(100.0, ge=0)
+    separation: float = Field(default=100.0, ge=0)
     """S in pixels of the network input."""
     centre: Literal["soft", "hard"] = "soft"
     """soft: expected position under a spatial softmax; hard: argmax as printed, which trains nothing."""
-    temperature: float = Field(0.1, gt=0)
+    temperature: float = Field(default=0.1, gt=0)
     """Of the spatial softmax, in units of the response; towards 0 the soft centre becomes the hard one."""
 
 
@@ -120,7 +120,7 @@ class OverlapConfig:
 class LossConfig:
     """The objective, eq. 7: lambda * L_op + L_hc_tri + L_ReID."""
 
-    identity: float = Field(1.0, ge=0)
+    identity: float = Field(default=1.0, ge=0)
     """Weight of the identity cross-entropy of each branch."""
     triplet: TripletConfig = Field(default_factory=TripletConfig)
     """Triplet part of L_ReID."""
@@ -134,21 +134,21 @@ class LossConfig:
 class ScheduleConfig:
     """Learning rate over the epochs, and the optimiser (SGD with Nesterov momentum)."""
 
-    epochs: int = Field(60, ge=1)
+    epochs: int = Field(default=60, ge=1)
     """Epochs; one is max(#visible, #infrared) / (P K) batches."""
-    lr: float = Field(0.1, gt=0)
+    lr: float = Field(default=0.1, gt=0)
     """Peak learning rate of the heads (BNNeck and classifiers)."""
-    backbone_factor: float = Field(0.1, ge=0)
+    backbone_factor: float = Field(default=0.1, ge=0)
     """Learning rate of the trunk as a multiple of the heads'."""
     shape: Literal["step", "cosine"] = "step"
     """After the warm-up: steps at the milestones, constant within an epoch, or a cosine to zero over batches."""
-    warmup: float = Field(10, ge=0)
+    warmup: float = Field(default=10, ge=0)
     """Epochs of linear warm-up."""
     milestones: tuple[int, ...] = (20, 50)
     """Epochs (0-based) from which the step schedule multiplies the rate by 0.1 once more."""
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     """Nesterov momentum."""
-    weight_decay: float = Field(5e-4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0)
     """L2 penalty on all parameters."""
 
 
@@ -156,17 +156,17 @@ class ScheduleConfig:
 class TrainingConfig:
     """How the loop runs; none of it is the paper's."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Of initialisation, batches and augmentation."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Autocast type; auto is bf16 where the processor has it in hardware, else fp32."""
     compile: bool = False
     """Run the network through torch.compile."""
-    clip: float = Field(0.0, ge=0)
+    clip: float = Field(default=0.0, ge=0)
     """Largest gradient norm; 0 does not clip."""
-    keep: int = Field(2, ge=1)
+    keep: int = Field(default=2, ge=1)
     """Checkpoints kept."""
-    validation: float = Field(0.0, ge=0, lt=1)
+    validation: float = Field(default=0.0, ge=0, lt=1)
     """Share of the training identities held out; above 0 the epoch with the best mAP on them is reported."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +44,8 @@ class TwoStreamNetwork(nn.Module):
         self.layer2 = make_stage(backbone, width, 2, 2)
         self.layer3 = make_stage(backbone, width, 3, 2)
         self.weakening = nn.ModuleDict({stage: _weakening(config) for stage in config.weakening.after})
-        self.branches = nn.ModuleList(
-            Branch(backbone, width, config.last_stride, config.gem_power, classes) for _ in range(config.branches)
-        )
+        branch = (backbone, width, config.last_stride, config.gem_power, classes)
+        self.branches = nn.ModuleList(Branch(*branch) for _ in range(config.branches))
         initialise(self)
 
     def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Output:
@@ -63,12 +62,15 @@ class TwoStreamNetwork(nn.Module):
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = ()
         if self.training:
-            logits = tuple(b.classifier(x) for b, x in zip(self.branches, normed, strict=True))
+            logits = tuple(b.classifier(x) for b, x in zip(self._branches(), normed, strict=True))
         return Output(maps, pooled, normed, logits)
 
     def heads(self) -> list[nn.Parameter]:
         """Parameters of the BNNecks and classifiers: those that no published weights start."""
-        return [p for b in self.branches for part in (b.bnneck, b.classifier) for p in part.parameters()]
+        return [p for b in self._branches() for part in (b.bnneck, b.classifier) for p in part.parameters()]
+
+    def _branches(self) -> list[Branch]:
+        return cast("list[Branch]", list(self.branches))
 
 
 def embedding(features: tuple[Tensor, ...]) -> Tensor:

@@ -13,4 +13,7 @@ def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...])
     map (b, h, w) of eq. 4. ``power`` 1 is average pooling, large powers approach maximum pooling.
     """
     with torch.autocast(features.device.type, enabled=False):
-        return features.float().clamp_min(1e-6).pow(power).mean(dim).pow(1.0 / power)
+        x = features.float().clamp_min(1e-6)
+        # The mean is homogeneous; scaling by the largest value keeps large powers inside float32's range.
+        scale = x.detach().amax(dim, keepdim=True)
+        return (x / scale).pow(power).mean(dim).pow(1.0 / power) * scale.squeeze(dim)

@@ -41,7 +41,9 @@ def weakening_matrix(
         scaled = (response - low) / (high - low).clamp_min(torch.finfo(response.dtype).tiny)
         strong = scaled >= beta
     else:
-        strong = response >= response.mean((1, 2), keepdim=True)
+        # Rounding must not lift the mean above the maximum, or nothing of a constant map would be strong.
+        mean, peak = response.mean((1, 2), keepdim=True), response.amax((1, 2), keepdim=True)
+        strong = response >= torch.minimum(mean, peak)
     if matrix == "D1":
         factor = response.new_tensor(alpha)
     else:

@@ -63,22 +63,36 @@ def load_trunk(network: TwoStreamNetwork, config: ModelConfig) -> None:
     """Copy conv1 to layer4 of a ResNet into both stems, the shared stages and every branch.
 
     Raises:
-        VireidError: a tensor of the trunk is missing or has another shape (weights of another architecture).
+        VireidError: a tensor of the trunk is missing, misshapen or has no place (another architecture).
     """
-    path = imagenet_weights(config.backbone) if config.weights == "imagenet" else Path(config.weights).expanduser()
+    from_hub = config.weights == "imagenet"
+    path = imagenet_weights(config.backbone) if from_hub else Path(config.weights).expanduser()
     source = read_tensors(path)
     parts: list[tuple[str, torch.nn.Module]] = [("", network.visible), ("", network.infrared)]
     parts += [("layer2.", network.layer2), ("layer3.", network.layer3)]
-    parts += [("layer4.", branch.layer4) for branch in network.branches]  # type: ignore[list-item, misc]
-    for prefix, module in parts:
-        for name, target in module.state_dict().items():
-            value = source.get(prefix + name)
-            if value is None and name.endswith("num_batches_tracked"):  # not in weights of before PyTorch 0.4.1
-                continue
-            if value is None or value.shape != target.shape:
-                found = "is missing" if value is None else f"has shape {tuple(value.shape)}"
-                raise VireidError(
-                    f"{path}: {prefix}{name} {found}, expected {tuple(target.shape)}; these are not weights of "
-                    f"{config.backbone} with base_width {config.base_width}, change model.backbone or model.weights"
-                )
-            target.copy_(value)
+    parts += [("layer4.", branch.layer4) for branch in network.branches]  # type: ignore[misc]
+    targets = [(prefix + name, x) for prefix, module in parts for name, x in module.state_dict().items()]
+    problem = _misfit(source, targets)
+    if problem:
+        raise VireidError(
+            f"{path}: {problem}; these are not weights of {config.backbone} with base_width "
+            f"{config.base_width}, change model.backbone or model.weights"
+        )
+    for name, target in targets:
+        if name in source:
+            target.copy_(source[name])
+
+
+def _misfit(source: dict[str, Tensor], targets: list[tuple[str, Tensor]]) -> str:
+    """Say what of a weights file does not fit the trunk, "" where all does."""
+    for name, target in targets:
+        value = source.get(name)
+        if value is None and name.endswith("num_batches_tracked"):  # not in weights of before PyTorch 0.4.1
+            continue
+        if value is None or value.shape != target.shape:
+            found = "is missing" if value is None else f"has shape {tuple(value.shape)}"
+            return f"{name} {found}, expected {tuple(target.shape)}"
+    # ResNet-34 holds every tensor of ResNet-18, in the same shapes: what is left over tells them apart.
+    trunk = {name for name in source if name.startswith(("conv1.", "bn1.", "layer"))}
+    extra = sorted(trunk - {name for name, _ in targets})
+    return f"{extra[0]} has no place in the network" if extra else ""

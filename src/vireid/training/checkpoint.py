@@ -19,6 +19,11 @@ from vireid.models.weights import read_tensors
 from vireid.types import VireidError
 
 MODEL, OPTIMIZER, STATE, RUN = "model.safetensors", "optimizer.safetensors", "state.json", "run.json"
+INFO = (
+    "recipe seed layout trial fingerprint synthetic device precision versions git classes training_identities "
+    "validation_identities training_images checkpoint_rule training_seconds"
+).split()
+"""Fields of run.json that a finished run has."""
 
 
 def save_checkpoint(
@@ -105,13 +110,14 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     if not folder.is_dir():
         raise VireidError(f"{folder}: no such run; expected a folder that vireid train wrote")
     info = read_json(folder / RUN, "a run.json that vireid train wrote")
-    try:
-        classes, recipe = int(info["classes"]), parse_recipe(info["recipe"], f"{folder / RUN}: recipe")
-    except (KeyError, TypeError, ValueError):
-        raise VireidError(f"{folder / RUN}: expected the fields classes and recipe that vireid train writes") from None
     if not (folder / MODEL).is_file():
         raise VireidError(f"{folder / MODEL}: missing; the run did not finish, continue it with vireid train --resume")
-    network = TwoStreamNetwork(recipe.model, classes)
+    if lacking := [name for name in INFO if name not in info]:
+        raise VireidError(f"{folder / RUN}: {lacking[0]} is missing; expected the fields that vireid train writes")
+    recipe = parse_recipe(info["recipe"], f"{folder / RUN}: recipe")
+    if not isinstance(info["classes"], int) or not 1 <= info["classes"] <= 10_000_000:
+        raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
+    network = TwoStreamNetwork(recipe.model, info["classes"])
     load_weights(network, folder / MODEL)
     network.eval().to(device or torch.device("cpu"))
     return Run(folder, recipe, network, info)

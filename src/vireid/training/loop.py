@@ -31,7 +31,7 @@ from vireid.types import Modality, Sample, VireidError
 
 @dataclass
 class Loop:
-    """State of a run between two batches.
+    """State of a run between two batches; ``step`` counts batches done, ``seconds`` the time they took.
 
     Args:
         out: run folder. samples: training samples, row i of ``store`` is sample i.
@@ -46,6 +46,7 @@ class Loop:
     device: torch.device
     validation: Validation | None = None
     step: int = field(default=0, init=False)
+    seconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         recipe, data = self.recipe, self.recipe.data
@@ -70,7 +71,7 @@ class Loop:
         saved = checkpoints(self.out)
         if saved:
             state = restore_checkpoint(saved[-1], self.network, self.optimizer)
-            self.step = int(state["step"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
             if state["scaler"]:
                 self.scaler.load_state_dict(state["scaler"])
 
@@ -90,8 +91,9 @@ class Loop:
             started = time.perf_counter()
             parts, lr = self._step(batches[batch])
             self.step += 1
-            seconds = time.perf_counter() - started
-            monitor.step(self.step, self.step / self.steps_per_epoch, parts, lr, len(batches[batch]) / seconds)
+            elapsed = time.perf_counter() - started
+            self.seconds += elapsed
+            monitor.step(self.step, self.step / self.steps_per_epoch, parts, lr, len(batches[batch]) / elapsed)
             if self.step % self.steps_per_epoch == 0:
                 if self.validation:
                     self.validation.measure(self.network, self.step, self.out, monitor)
@@ -138,5 +140,5 @@ class Loop:
         return torch.from_numpy(self.modalities[rows]).to(self.device)
 
     def _save(self) -> None:
-        state: dict[str, Any] = {"scaler": self.scaler.state_dict()}
+        state: dict[str, Any] = {"scaler": self.scaler.state_dict(), "seconds": self.seconds}
         save_checkpoint(self.out, self.step, self.network, self.optimizer, state, self.recipe.training.keep)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 
 import vireid
 from vireid.config import Recipe
+from vireid.data.layouts import synthetic_record
 from vireid.data.listing import require_both_modalities
 from vireid.data.pixels import PixelStore
 from vireid.files import atomic_path, disk_error, read_json, write_json
@@ -84,17 +84,15 @@ def _run(loop: Loop, info: dict[str, Any]) -> None:
     if not (loop.out / RUN).exists():
         write_json(loop.out / RUN, info)
     loop.resume()
-    started = time.perf_counter()
     try:
         with Monitor(loop.out, loop.step, loop.steps) as monitor:
             loop.run(monitor)
     except OSError as error:
         raise disk_error(error, loop.out) from error
-    elapsed = round(time.perf_counter() - started, 1)
     rule, source = "last epoch", checkpoints(loop.out)[-1] / MODEL
     if loop.validation:
         rule, source = loop.validation.best(loop.out)
-    write_json(loop.out / RUN, info | {"checkpoint_rule": rule, "seconds_since_resume": elapsed})
+    write_json(loop.out / RUN, info | {"checkpoint_rule": rule, "training_seconds": round(loop.seconds, 1)})
     with atomic_path(loop.out / MODEL) as path:
         shutil.copyfile(source, path)
 
@@ -129,6 +127,7 @@ def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[st
         "layout": dataset.layout,
         "trial": dataset.trial,
         "fingerprint": fingerprint(dataset),
+        "synthetic": synthetic_record(dataset.root),
         "device": describe(device),
         "precision": resolve_precision(recipe.training.precision, device),
         "versions": {

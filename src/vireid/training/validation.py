@@ -48,16 +48,14 @@ class Validation:
         monitor.record({"step": step, "validation_map": score})
 
     def best(self, out: Path) -> tuple[str, Path]:
-        """The rule that chose, in words, and the weights it chose."""
-        best = max(_history(out), key=lambda entry: entry["map"])
+        """The rule that chose, in words, and the weights it chose (validation.json says of which step)."""
         identities = len({s.identity for s in self.samples})
-        return f"best mAP on {identities} held-out training identities (step {best['step']})", out / BEST
+        return f"best mAP on {identities} held-out training identities", out / BEST
 
     def _map(self, features: Features, query: Modality) -> float:
-        sides = [features[(features.modalities == m).nonzero()[:, 0]] for m in (query, query.other)]
-        ranking = CosineRanking(*(side.embeddings for side in sides))
-        scores = score_queries(ranking, *(Labels.of(side) for side in sides), RULES[self.layout])
-        return summarise(scores).map
+        ours, others = (features[(features.modalities == m).nonzero()[:, 0]] for m in (query, query.other))
+        ranking = CosineRanking(ours.embeddings, others.embeddings)
+        return summarise(score_queries(ranking, Labels.of(ours), Labels.of(others), RULES[self.layout])).map
 
 
 def _history(out: Path) -> list[dict[str, float]]:

@@ -1,0 +1,127 @@
+"""Finished runs on a data set: every setting, feature, and option of it as a result."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import vireid
+from vireid.data.layouts import open_dataset, synthetic_record
+from vireid.data.pixels import PixelStore
+from vireid.evaluation.protocols import Setting, settings_for
+from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
+from vireid.training.checkpoint import Run, load_run
+from vireid.training.device import default_device, resolve_precision
+from vireid.training.embed import FEATURES, embed
+from vireid.training.split import unseen
+from vireid.types import Dataset, Features, VireidError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results of one or several runs, and what pictures of the first run need.
+
+    ``results`` are ordered by setting, the paper's feature before the other, plain before flip-averaged and re-ranked.
+    ``features`` are the first run's plain ones after the BNNeck, row by row those of ``dataset.test`` and ``store``.
+    """
+
+    runs: tuple[Run, ...]
+    dataset: Dataset
+    store: PixelStore
+    settings: tuple[Setting, ...]
+    features: Features
+    results: tuple[Result, ...]
+    synthetic: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON types: data, runs, results and what must not be compared in one column."""
+        return {
+            "vireid": vireid.__version__,
+            "data": {
+                "name": self.dataset.root.name,
+                "layout": self.dataset.layout,
+                "trial": self.dataset.trial,
+                "synthetic": self.synthetic,
+            },
+            "runs": [
+                {"name": run.folder.name} | {k: run.info[k] for k in ("layout", "trial", "seed", "git", "versions")}
+                for run in self.runs
+            ],
+            "results": [result.to_dict() for result in self.results],
+            "comparability": list(comparability(self.results)),
+        }
+
+
+def evaluate_runs(
+    folders: Sequence[Path],
+    data: Path,
+    *,
+    trial: int | None = None,
+    gallery: Literal["official", "community"] | None = None,
+    multi_shot: bool = False,
+    flip: bool = False,
+    rerank: bool = False,
+    cache: Path | None = None,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate runs on the identities of ``data`` that they did not train on.
+
+    Results of several runs (RegDB: one per trial) are pooled into means over all their trials.
+
+    Args:
+        trial: RegDB split; by default that of the run, or 1 for a run of another layout.
+        gallery, multi_shot: see `settings_for`.
+        flip, rerank: add lines with flip averaging and with k-reciprocal re-ranking.
+        progress: called with (images decoded or embedded, images).
+
+    Raises:
+        VireidError: not a run, not a data set, a RegDB run on another trial than its own.
+    """
+    parts = []
+    for folder in folders:
+        run = load_run(folder, device or default_device())
+        dataset = unseen(open_dataset(data, trial or run.info["trial"] or 1), run.info)
+        if not dataset.test:
+            raise VireidError(f"{data}: {folder} was trained on every identity; evaluate it on another data set")
+        parts.append(_evaluate_run(run, dataset, settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot),
+                                   flip, rerank, cache, progress))  # fmt: skip
+    first = parts[0]
+    results = tuple(pool(same) for same in zip(*(part.results for part in parts), strict=True))
+    runs = tuple(run for part in parts for run in part.runs)
+    return Evaluation(runs, first.dataset, first.store, first.settings, first.features, results, first.synthetic)
+
+
+def _evaluate_run(
+    run: Run,
+    dataset: Dataset,
+    settings: tuple[Setting, ...],
+    flip: bool,
+    rerank: bool,
+    cache: Path | None,
+    progress: Progress | None,
+) -> Evaluation:
+    data = run.recipe.data
+    store = PixelStore.build(dataset.test, data.height, data.width, cache=cache, progress=progress)
+    flips = (False, True) if flip else (False,)
+    precision = resolve_precision(run.recipe.training.precision, next(run.network.parameters()).device)
+    embedded = {
+        flipped: embed(run.network, store, dataset.test, flip=flipped, precision=precision, progress=progress)
+        for flipped in flips
+    }
+    results = [
+        evaluate(embedded[flipped][kind], setting, rerank=again,
+                 facts=Facts(kind, flipped, run.info["checkpoint_rule"]))
+        for setting, kind, flipped, again in itertools.product(
+            settings, FEATURES, flips, (False, True) if rerank else (False,)
+        )
+    ]  # fmt: skip
+    features = embedded[False][FEATURES[0]]
+    return Evaluation((run,), dataset, store, settings, features, tuple(results), synthetic_record(dataset.root))
