@@ -1,0 +1,33 @@
+"""Threads over a list of images: reading, decoding and hashing release the interpreter lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Progress = Callable[[int, int], None]
+"""Called in the caller's thread as ``progress(done, total)`` after every image."""
+
+
+def in_threads(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Return ``[function(item) for item in items]``, by ``workers`` threads (default: the usable cores).
+
+    The first exception, also one of ``progress``, stops the work that has not begun and is raised.
+    """
+    results: list[Result] = []
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        for result in pool.map(function, items):
+            results.append(result)
+            if progress is not None:
+                progress(len(results), len(items))
+    return results

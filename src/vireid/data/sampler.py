@@ -1,0 +1,93 @@
+"""Which images make a training batch: P identities, K visible and K infrared images of each (2PK batches)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vireid.types import Modality, VireidError
+
+Rows = npt.NDArray[np.int64]
+
+
+class CrossModalitySampler:
+    """Row numbers of 2PK batches, epoch by epoch.
+
+    An epoch has max(#visible, #infrared) // (P K) batches, at least one: about as many images of the larger
+    modality as there are. Within an epoch identities take turns (how often two of them were drawn never
+    differs by more than one), and so do the images of an identity and modality. An image is drawn twice for
+    one batch only where the identity has fewer than K of its modality.
+
+    ``identities`` and ``modalities`` (n,) describe row i of the training set; any numbers serve as
+    identities. An epoch depends on ``seed`` and its number alone, so training resumes anywhere.
+
+    Raises `VireidError` where P or K is below one, an identity lacks a modality, or the data have fewer than
+    P identities or fewer than K images of a modality.
+    """
+
+    def __init__(
+        self, identities: Sequence[int] | Rows, modalities: Sequence[int] | Rows, P: int, K: int, seed: int
+    ) -> None:
+        if P < 1 or K < 1:
+            raise VireidError(f"P and K: expected whole numbers of at least 1, got P = {P}, K = {K}")
+        self.P, self.K, self.seed = P, K, seed
+        who, which = np.asarray(identities), np.asarray(modalities)
+        self._people = np.unique(who)
+        if len(self._people) < P:
+            raise VireidError(f"P: the data have {len(self._people)} training identities, P asks for {P}; lower P")
+        for modality in Modality:
+            count = int((which == modality).sum())
+            if count < K:
+                raise VireidError(f"K: the data have {count} {modality} training images, K asks for {K}; lower K")
+        self._rows = {
+            (int(person), modality): np.flatnonzero((who == person) & (which == modality))
+            for person in self._people
+            for modality in Modality
+        }
+        for (person, modality), rows in self._rows.items():
+            if not len(rows):
+                raise VireidError(f"identity {person}: no {modality} training image; add some or leave it out")
+        self._length = max(1, int(np.bincount(which).max()) // (P * K))
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return self._length
+
+    def epoch(self, number: int) -> list[Rows]:
+        """The batches of epoch ``number`` (from 0), each (2PK,) int64.
+
+        First the P K visible rows, K in a row per identity, then the infrared rows in the same order of
+        identities.
+        """
+        random = np.random.default_rng((self.seed, number))
+        people = _Turns(self._people, random)
+        images = {key: _Turns(rows, random) for key, rows in self._rows.items()}
+        batches = []
+        for _ in range(self._length):
+            chosen = people.take(self.P)
+            drawn = [images[int(person), modality].take(self.K) for modality in Modality for person in chosen]
+            batches.append(np.concatenate(drawn))
+        return batches
+
+
+class _Turns:
+    """Deals values in random order, all before any again, and none twice in one `take` if they suffice."""
+
+    def __init__(self, values: Rows, random: np.random.Generator) -> None:
+        self._values = values
+        self._random = random
+        self._left: Rows = values[:0]
+
+    def take(self, count: int) -> Rows:
+        taken = self._left[:count]
+        self._left = self._left[count:]
+        while len(taken) < count:
+            fresh = self._random.permutation(self._values)
+            # who was just dealt waits till the end of the new round, unless the round is needed whole
+            waits = np.isin(fresh, taken)
+            fresh = np.concatenate([fresh[~waits], fresh[waits]])
+            missing = count - len(taken)
+            taken, self._left = np.concatenate([taken, fresh[:missing]]), fresh[missing:]
+        return taken

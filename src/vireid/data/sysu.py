@@ -1,0 +1,133 @@
+"""The SYSU-MM01 layout (Wu et al., ICCV 2017).
+
+``ROOT/cam{1..6}/{identity:04d}/*.jpg`` with lists in ``ROOT/exp``. Cameras 1, 2, 4, 5 are visible, 3 and 6
+infrared. The training part is the train and the validation list together, as in all published results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+
+from vireid.data.listing import (
+    Notify,
+    Problem,
+    check_split,
+    image_files,
+    numbered,
+    read_identities,
+    subfolders,
+)
+from vireid.types import Dataset, Modality, Sample
+
+CAMERAS = {camera: Modality.INFRARED if camera in (3, 6) else Modality.VISIBLE for camera in range(1, 7)}
+TRIALS = 10
+
+Permutations = dict[tuple[int, int], npt.NDArray[np.int64]]
+
+
+def load(root: Path, notify: Notify) -> Dataset:
+    """Read ``exp/{train,val,test}_id.txt`` (or ``.mat``) and the images of those identities.
+
+    Not every camera saw every identity, so a camera may lack a folder for one; a listed identity without any
+    image is reported as missing. Folders of identities in no list are left out. Where ``rand_perm_cam.mat``
+    exists, its image counts must agree with the folders of the test part, because the official galleries
+    are positions in the sorted file lists.
+    """
+    folders = _identity_folders(root)
+    parts: dict[str, list[Sample]] = {}
+    for name in ("train", "val", "test"):
+        parts[name] = []
+        for identity in _listed(root / "exp", name, notify):
+            samples = _samples(folders.get(identity, []), identity)
+            parts[name] += samples
+            if not samples:
+                what = f"identity {identity} is in the {name} list but has no image in any camera folder"
+                notify(Problem("missing", str(root / "exp" / f"{name}_id.txt"), what))
+    test = tuple(parts["test"])
+    permutations = _permutations(root / "exp" / "rand_perm_cam.mat", test, notify)
+    train = sorted(parts["train"] + parts["val"], key=lambda s: (s.identity, s.camera, s.path.name))
+    dataset = Dataset("sysu", root, tuple(train), test, gallery_permutations=permutations)
+    check_split(dataset, notify)
+    return dataset
+
+
+def _identity_folders(root: Path) -> dict[int, list[tuple[int, Path]]]:
+    """Identity -> its (camera, folder) pairs, cameras ascending."""
+    folders: dict[int, list[tuple[int, Path]]] = {}
+    for camera in CAMERAS:
+        for folder in subfolders(root / f"cam{camera}"):
+            identity = numbered(folder.name)
+            if identity is not None:
+                folders.setdefault(identity, []).append((camera, folder))
+    return folders
+
+
+def _samples(folders: list[tuple[int, Path]], identity: int) -> list[Sample]:
+    return [
+        Sample(path, identity, camera, CAMERAS[camera]) for camera, folder in folders for path in image_files(folder)
+    ]
+
+
+def _listed(folder: Path, name: str, notify: Notify) -> list[int]:
+    """Identities of ``{name}_id.txt``, or else of ``{name}_id.mat`` (variable ``id``, shape (1, n))."""
+    text, mat = folder / f"{name}_id.txt", folder / f"{name}_id.mat"
+    if text.exists() or not mat.exists():
+        return read_identities(text, notify)
+    ids = _read_mat(mat, "id", notify)
+    if ids is None:
+        return []
+    if ids.dtype.kind not in "iuf" or ids.ndim != 2 or 1 not in ids.shape or (ids != np.floor(ids)).any():
+        what = f"expected whole numbers in a row, got {ids.dtype} of shape {ids.shape}"
+        notify(Problem("unreadable", str(mat), what))
+        return []
+    return sorted({int(i) for i in ids.ravel()})
+
+
+def _read_mat(path: Path, variable: str, notify: Notify) -> npt.NDArray[Any] | None:
+    try:
+        array: npt.NDArray[Any] = scipy.io.loadmat(str(path))[variable]
+    except KeyError:
+        notify(Problem("unreadable", str(path), f"expected a variable named {variable!r}"))
+    except Exception as error:  # scipy raises many types on a damaged file, none of them documented
+        what = f"expected a MATLAB file of version 7 or older ({type(error).__name__})"
+        notify(Problem("unreadable", str(path), what))
+    else:
+        return array
+    return None
+
+
+def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permutations:
+    """The official draws of the test part, 0-based; empty where the file is absent.
+
+    Cell [camera][identity] of the file is (10, images), row t a permutation of 1..images for trial t.
+    """
+    cells = _read_mat(path, "rand_perm_cam", notify) if path.exists() else None
+    if cells is None:
+        return {}
+    if cells.dtype != object or cells.shape != (6, 1):
+        notify(Problem("unreadable", str(path), f"expected 6 x 1 cells, got {cells.dtype} of shape {cells.shape}"))
+        return {}
+    present = Counter((sample.camera, sample.identity) for sample in test)
+    permutations: Permutations = {}
+    for camera in CAMERAS:
+        column = cells[camera - 1, 0].ravel()
+        for identity in sorted({sample.identity for sample in test}):
+            drawn = np.asarray(column[identity - 1]) if 0 < identity <= len(column) else np.empty((TRIALS, 0))
+            found, listed = present[camera, identity], drawn.shape[1] if drawn.ndim == 2 else 0
+            if found != listed:
+                where = str(path.parent.parent / f"cam{camera}" / f"{identity:04d}")
+                what = f"{found} images, but exp/rand_perm_cam.mat lists {listed}; restore the folder, "
+                what += "or remove that file to draw galleries by the community rule"
+                notify(Problem("missing" if found < listed else "mislabelled", where, what))
+            elif found and not np.array_equal(np.sort(drawn, axis=1), [range(1, found + 1)] * TRIALS):
+                what = f"camera {camera}, identity {identity}: expected {TRIALS} permutations of 1 to {found}"
+                notify(Problem("unreadable", str(path), what))
+            elif found:
+                permutations[camera, identity] = drawn.astype(np.int64) - 1
+    return permutations

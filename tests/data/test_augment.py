@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reference.augment import augment_one
+from vireid.data.augment import Augment, normalise
+from vireid.types import VireidError
+
+
+def _images(batch: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
+    random = np.random.default_rng(seed)
+    return torch.from_numpy(random.integers(0, 256, (batch, 3, height, width), dtype=np.uint8))
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(1, 4),
+    height=st.integers(1, 14),
+    width=st.integers(1, 9),
+    pad=st.integers(0, 12),
+    seed=st.integers(0, 2**31),
+    channels_last=st.booleans(),
+)
+def test_equals_the_naive_augmentation(
+    batch: int, height: int, width: int, pad: int, seed: int, channels_last: bool
+) -> None:
+    images = _images(batch, height, width, seed)
+    if channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    augment = Augment(pad=pad, flip=0.5, erase=0.7)
+    draws = augment.draw(batch, height, width, _generator(seed))
+    result = augment.apply(images, draws)
+    assert result.dtype == torch.float32
+    for i in range(batch):
+        box = tuple(int(v[i]) for v in (draws.box_top, draws.box_left, draws.box_height, draws.box_width))
+        expected = augment_one(
+            images[i].numpy(), int(draws.top[i]), int(draws.left[i]), bool(draws.mirrored[i]), box, pad
+        )
+        np.testing.assert_allclose(result[i].numpy(), expected, atol=2e-6)
+
+
+def test_call_is_draw_and_apply_and_repeats_from_the_seed() -> None:
+    images = _images(5, 24, 12)
+    augment = Augment(pad=3)
+    first = augment(images, _generator(7))
+    assert torch.equal(first, augment.apply(images, augment.draw(5, 24, 12, _generator(7))))
+    assert torch.equal(first, augment(images, _generator(7)))
+    assert not torch.equal(first, augment(images, _generator(8)))
+
+
+def test_nothing_to_do_is_normalise() -> None:
+    images = _images(3, 10, 6)
+    assert torch.equal(Augment(pad=0, flip=0, erase=0)(images, _generator()), normalise(images))
+
+
+def test_normalise_gives_known_values() -> None:
+    images = torch.tensor([0, 128, 255], dtype=torch.uint8).view(1, 3, 1, 1)
+    expected = torch.tensor([-0.485 / 0.229, (128 / 255 - 0.456) / 0.224, (1 - 0.406) / 0.225])
+    torch.testing.assert_close(normalise(images).flatten(), expected)
+
+
+def test_draws_have_the_published_ranges_and_rates() -> None:
+    n, height, width = 40_000, 288, 144
+    draws = Augment(pad=10, flip=0.3, erase=0.5).draw(n, height, width, _generator())
+    for offset in (draws.top, draws.left):
+        assert sorted(set(offset.tolist())) == list(range(-10, 11))
+        assert offset.float().mean().abs() < 0.15  # 3.7 standard deviations of the mean of 21 equally likely values
+    assert abs(draws.mirrored.float().mean() - 0.3) < 0.01
+    erased = draws.box_height > 0
+    assert torch.equal(erased, draws.box_width > 0)
+    assert abs(erased.float().mean() - 0.5) < 0.01
+    tall, wide = draws.box_height[erased].double(), draws.box_width[erased].double()
+    area, aspect = tall * wide / (height * width), tall / wide
+    assert 0.018 < area.min() < 0.025
+    assert 0.37 < area.max() < 0.405
+    assert 0.29 < aspect.min() < 0.35
+    assert 3.2 < aspect.max() < 3.45
+    assert (draws.box_top[erased] >= 0).all()
+    assert (draws.box_left[erased] >= 0).all()
+    assert (draws.box_top + draws.box_height).max() == height
+    assert (draws.box_left + draws.box_width).max() == width
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (40, 3), (3, 40), (96, 48)])
+def test_boxes_lie_within_the_image(height: int, width: int) -> None:
+    draws = Augment(erase=1.0).draw(2000, height, width, _generator())
+    assert (draws.box_top >= 0).all()
+    assert (draws.box_left >= 0).all()
+    assert (draws.box_top + draws.box_height <= height).all()
+    assert (draws.box_left + draws.box_width <= width).all()
+    assert bool((draws.box_height > 0).any()) == (height * width > 1)
+
+
+def test_draws_differ_between_images() -> None:
+    draws = Augment(erase=1.0).draw(64, 96, 48, _generator())
+    assert len({tuple(int(v[i]) for v in vars(draws).values()) for i in range(64)}) == 64
+
+
+@pytest.mark.parametrize(("field", "value"), [("pad", -1), ("flip", 1.5), ("erase", -0.1), ("flip", float("nan"))])
+def test_bad_settings_name_the_field(field: str, value: float) -> None:
+    with pytest.raises(VireidError, match=f"^{field}: expected"):
+        Augment(**{field: value})
