@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import reprlib
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from vireid.types import VireidError
 
-_STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True)
+_STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -66,7 +67,7 @@ class ModelConfig:
     """Residual network of the trunk."""
     base_width: int = Field(default=64, ge=8, le=256)
     """Channels of the first stage; below 64 the network is a narrow one that no published weights fit."""
-    weights: str = "imagenet"
+    weights: str = Field(default="imagenet", min_length=1)
     """Start of the trunk: imagenet (downloaded), none (from scratch), or a .pth or .safetensors file."""
     last_stride: Literal[1, 2] = 1
     """Stride of layer4."""
@@ -122,12 +123,18 @@ class LossConfig:
 
     identity: float = Field(default=1.0, ge=0)
     """Weight of the identity cross-entropy of each branch."""
+    normalise: bool = False
+    """Triplet and hetero-center losses on L2-normalised features; training from scratch needs it."""
     triplet: TripletConfig = Field(default_factory=TripletConfig)
     """Triplet part of L_ReID."""
     hetero_center: HeteroCenterConfig = Field(default_factory=HeteroCenterConfig)
     """L_hc_tri."""
     overlap: OverlapConfig = Field(default_factory=OverlapConfig)
     """L_op."""
+
+    def __post_init__(self) -> None:
+        if not (self.identity or self.triplet.weight or self.hetero_center.weight):
+            raise ValueError("one of identity, triplet.weight and hetero_center.weight must be above 0")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -205,7 +212,7 @@ def shipped_recipes() -> list[str]:
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by shipped name or YAML path and apply ``field=value`` overrides in order.
 
-    A file may start from another recipe with ``base: NAME``; its own fields win.
+    A file may start from another recipe with ``base:``, a shipped name or a path from its own folder; its fields win.
 
     Raises:
         VireidError: unknown recipe, unreadable YAML, unknown or ill-typed field.
@@ -215,7 +222,7 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         name, equals, text = override.partition("=")
         if not equals or not name:
             raise VireidError(f"override {override!r}: expected FIELD=VALUE, for example loss.overlap.weight=0.5")
-        _set(fields, name.strip(), _yaml(text, f"override {override!r}"))
+        _set(fields, name.strip(), _yaml(text, f"override {override!r}"), f"recipe {recipe}")
     return parse_recipe(fields, source=f"recipe {recipe}")
 
 
@@ -230,7 +237,8 @@ def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
             raise VireidError(f"{source}: unknown field {name}{_nearest(name)}") from None
         known = {row[0]: row for row in recipe_fields()}.get(name)
         wanted = f" ({known[3]})" if known else ""
-        raise VireidError(f"{source}: {name}={first['input']!r}: {_lower(first['msg'])}{wanted}") from None
+        value = reprlib.repr(first["input"])
+        raise VireidError(f"{source}: {name}={value}: {_lower(first['msg'])}{wanted}") from None
 
 
 def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
@@ -263,13 +271,16 @@ def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise VireidError(f"recipe {recipe}: expected a mapping of fields, got {type(fields).__name__}")
     base = fields.pop("base", None)
-    return fields if base is None else _merge(_read_fields(str(base), (*seen, recipe)), fields)
+    if base is None:
+        return fields
+    parent = str(base) if str(base) in shipped_recipes() else str(Path(recipe).parent / str(base))
+    return _merge(_read_fields(parent, (*seen, recipe)), fields)
 
 
 def _yaml(text: str, source: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates that do not exist, [[[[...
         raise VireidError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
@@ -281,12 +292,12 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _set(fields: dict[str, Any], name: str, value: Any) -> None:
+def _set(fields: dict[str, Any], name: str, value: Any, source: str) -> None:
     *parents, leaf = name.split(".")
     for parent in parents:
         inner = fields.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise VireidError(f"unknown field {name}{_nearest(name)}")
+            raise VireidError(f"{source}: unknown field {name}{_nearest(name)}")
         fields = inner
     fields[leaf] = value
 

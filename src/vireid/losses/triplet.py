@@ -25,7 +25,7 @@ def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
 class RandomTriplet(nn.Module):
     """Every row as anchor with one positive and one negative drawn uniformly from the batch, either modality.
 
-    The way the authors describe; the draw uses PyTorch's global generator. Mean of ``max(0, margin + d(a, p) - d(a, n))``.
+    The way the authors describe: mean of ``max(0, margin + d(a, p) - d(a, n))``. Draws with PyTorch's global generator.
     """
 
     def __init__(self, margin: float = 0.3) -> None:

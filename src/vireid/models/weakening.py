@@ -1,4 +1,4 @@
-"""Dynamic feature weakening (DFW): eq. 1-3 of "Dynamic Feature Weakening for Cross-Modality Person Re-Identification"."""
+"""DFW: eq. 1-3 of "Dynamic Feature Weakening for Cross-Modality Person Re-Identification"."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ def imagenet_weights(backbone: str) -> Path:
     except Exception as error:  # the hub's client raises many network types; all mean the same to the user
         raise VireidError(
             f"model.weights=imagenet: cannot download {repository} ({type(error).__name__}; offline?); connect once so "
-            "that it is cached, or download the file elsewhere and pass model.weights=PATH (.safetensors or torchvision .pth)"
+            "that it is cached, or download the file elsewhere and pass model.weights=PATH (.safetensors or "
+            "torchvision .pth)"
         ) from None
 
 

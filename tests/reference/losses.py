@@ -1,0 +1,131 @@
+"""The losses as Python loops in double precision, read off the papers' equations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Labels = Sequence[int]
+
+
+def distance(a: Array, b: Array) -> float:
+    return math.sqrt(math.fsum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def centre(rows: Array, labels: Labels, modalities: Labels, label: int, modality: int) -> Array:
+    """Mean row of one identity in one modality."""
+    mine = [r for r, x, m in zip(rows, labels, modalities, strict=True) if x == label and m == modality]
+    return np.array([math.fsum(column) / len(mine) for column in zip(*mine, strict=True)])
+
+
+def hetero_center(rows: Array, labels: Labels, modalities: Labels, margin: float, reduction: str) -> float:
+    """Eq. 6."""
+    terms = []
+    for i in set(labels):
+        for modality in (0, 1):
+            anchor = centre(rows, labels, modalities, i, modality)
+            positive = distance(anchor, centre(rows, labels, modalities, i, 1 - modality))
+            negative = min(
+                distance(anchor, centre(rows, labels, modalities, j, n)) for j in set(labels) if j != i for n in (0, 1)
+            )
+            terms.append(max(0.0, margin + positive - negative))
+    return sum(terms) if reduction == "sum" else sum(terms) / len(terms)
+
+
+def identity(logits: Array, labels: Labels) -> float:
+    """Mean of -log softmax at the true class."""
+    total = 0.0
+    for row, label in zip(logits, labels, strict=True):
+        total -= math.log(math.exp(row[label]) / math.fsum(math.exp(x) for x in row))
+    return total / len(labels)
+
+
+def triplets(labels: Labels) -> list[tuple[list[int], list[int]]]:
+    """Positives (other rows of the identity) and negatives of every row."""
+    n = range(len(labels))
+    return [([j for j in n if j != i and labels[j] == labels[i]], [j for j in n if labels[j] != labels[i]]) for i in n]
+
+
+def every_triplet(rows: Array, labels: Labels, margin: float) -> list[list[float]]:
+    """Values of all valid triplets, one list per anchor."""
+    return [
+        [
+            max(0.0, margin + distance(rows[i], rows[p]) - distance(rows[i], rows[n]))
+            for p in positives
+            for n in negatives
+        ]
+        for i, (positives, negatives) in enumerate(triplets(labels))
+    ]
+
+
+def batch_hard(rows: Array, labels: Labels, margin: float) -> float:
+    total = 0.0
+    for i, (positives, negatives) in enumerate(triplets(labels)):
+        farthest = max(distance(rows[i], rows[p]) for p in positives)
+        nearest = min(distance(rows[i], rows[n]) for n in negatives)
+        total += max(0.0, margin + farthest - nearest)
+    return total / len(labels)
+
+
+def weighted_triplet(rows: Array, labels: Labels) -> float:
+    """AGW: log(1 + exp(sum w_p d_p - sum w_n d_n)), w_p a softmax of d_p and w_n one of -d_n."""
+    total = 0.0
+    for i, (positives, negatives) in enumerate(triplets(labels)):
+        far = [distance(rows[i], rows[p]) for p in positives]
+        near = [distance(rows[i], rows[n]) for n in negatives]
+        p = sum(math.exp(d) * d for d in far) / sum(math.exp(d) for d in far)
+        n = sum(math.exp(-d) * d for d in near) / sum(math.exp(-d) for d in near)
+        total += math.log(1 + math.exp(p - n))
+    return total / len(labels)
+
+
+def response_centre(image: Array, power: float, temperature: float | None) -> tuple[float, float]:
+    """Centre of interest of one map (c, h, w), eq. 4, in cells; None is the printed argmax."""
+    channels, height, width = image.shape
+    f = {
+        (i, j): (sum(max(float(image[c, i, j]), 1e-6) ** power for c in range(channels)) / channels) ** (1 / power)
+        for i in range(height)
+        for j in range(width)
+    }
+    if temperature is None:
+        row, column = max(f, key=lambda position: f[position])
+        return row + 0.5, column + 0.5
+    peak = max(f.values())
+    weights = {position: math.exp((value - peak) / temperature) for position, value in f.items()}
+    total = sum(weights.values())
+    return (
+        sum(w * (i + 0.5) for (i, _), w in weights.items()) / total,
+        sum(w * (j + 0.5) for (_, j), w in weights.items()) / total,
+    )
+
+
+def overlap(
+    maps: Array, size: tuple[int, int], separation: float, temperature: float | None, power: float = 3.0
+) -> float:
+    """Eq. 5 of maps (b, branches, c, h, w), mean over pairs of branches, distances in input pixels."""
+    total, pairs = 0.0, 0
+    for branches in maps:
+        points = []
+        for image in branches:
+            row, column = response_centre(image, power, temperature)
+            points.append((row * size[0] / image.shape[1], column * size[1] / image.shape[2]))
+        for a, b in combinations(points, 2):
+            total += max(0.0, separation - math.dist(a, b))
+            pairs += 1
+    return total / pairs
+
+
+def numerical_gradient(function: Callable[[Array], float], x: Array, step: float = 1e-6) -> Array:
+    """Central differences of a scalar function at every element of ``x``."""
+    gradient = np.empty_like(x)
+    for index in np.ndindex(*x.shape):
+        up, down = x.copy(), x.copy()
+        up[index] += step
+        down[index] -= step
+        gradient[index] = (function(up) - function(down)) / (2 * step)
+    return gradient
