@@ -132,10 +132,6 @@ class LossConfig:
     overlap: OverlapConfig = Field(default_factory=OverlapConfig)
     """L_op."""
 
-    def __post_init__(self) -> None:
-        if not (self.identity or self.triplet.weight or self.hetero_center.weight):
-            raise ValueError("one of identity, triplet.weight and hetero_center.weight must be above 0")
-
 
 @dataclass(frozen=True, config=_STRICT)
 class ScheduleConfig:
@@ -196,6 +192,11 @@ class Recipe:
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """Loop."""
 
+    def __post_init__(self) -> None:
+        loss, overlapping = self.loss, self.model.branches > 1
+        if not (loss.identity or loss.triplet.weight or loss.hetero_center.weight or overlapping and loss.overlap.weight):
+            raise ValueError("all parts of loss have weight 0; expected one above 0 (overlap needs two branches)")
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries that `parse_recipe` reads back to an equal recipe."""
         return _ADAPTER.dump_python(self, mode="json")  # type: ignore[no-any-return]
@@ -237,8 +238,8 @@ def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
             raise VireidError(f"{source}: unknown field {name}{_nearest(name)}") from None
         known = {row[0]: row for row in recipe_fields()}.get(name)
         wanted = f" ({known[3]})" if known else ""
-        value = reprlib.repr(first["input"])
-        raise VireidError(f"{source}: {name}={value}: {_lower(first['msg'])}{wanted}") from None
+        field = f"{name}={reprlib.repr(first['input'])}: " if name else ""
+        raise VireidError(f"{source}: {field}{_lower(first['msg'])}{wanted}") from None
 
 
 def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:

@@ -115,18 +115,33 @@ def results_table(results: tuple[Result, ...]) -> Table:
 def _headlines(result: Result) -> tuple[Headline, Headline]:
     gallery = f"gallery of {result.gallery_identities[0]} identities, {result.gallery_images[0]} images"
     trials = f"{len(result.trials)} trials" if len(result.trials) > 1 else "1 trial"
-    name, mean, std = direction_name(result), result.mean, result.std
-    return (
-        Headline(f"{name}: rank-1", mean["rank1"], result.chance["rank1"], std["rank1"], f"{gallery}, {trials}"),
-        Headline(f"{name}: mAP", mean["map"], result.chance["map"], std["map"], f"{gallery}, {trials}"),
-    )
+    name, detail, several = direction_name(result), f"{gallery}, {trials}", len(result.trials) > 1
+
+    def headline(title: str, number: str) -> Headline:
+        spread = result.std[number] if several else None
+        return Headline(f"{name}: {title}", result.mean[number], result.chance[number], spread, detail)
+
+    return headline("rank-1", "rank1"), headline("mAP", "map")
 
 
 def _curves(results: tuple[Result, ...]) -> tuple[Curve, ...]:
-    curves = [CmcCurve(direction_name(r), r.curve.numpy()) for r in results]
     unit = "identities" if results[0].setting.rule.identity_cmc else "images"
     caption = f"Share of queries matched within the first k {unit}, mean over trials."
-    return (Curve("Cumulative matching characteristic", to_svg(cmc_figure(curves)), caption),)
+    made = []
+    for direction in dict.fromkeys(r.setting.direction for r in results):
+        chosen = [r for r in results if r.setting.direction == direction]
+        curves = [CmcCurve(direction_name(r), r.curve.numpy()) for r in chosen]
+        title = f"Cumulative matching characteristic, {direction.replace('-to-', ' to ')}"
+        made.append(Curve(title, to_svg(cmc_figure(curves, _chance_curve(chosen[0]))), caption))
+    return tuple(made)
+
+
+def _chance_curve(result: Result) -> CmcCurve:
+    """CMC of a random order where the unit is the identity: k of n identities come first; else only rank-1 is known."""
+    if not result.setting.rule.identity_cmc:
+        return CmcCurve("chance", np.array([result.chance["rank1"]]))
+    ranks = np.arange(1, len(result.curve) + 1)
+    return CmcCurve("chance", np.minimum(1, ranks / min(result.gallery_identities)))
 
 
 def _one_per_direction(results: tuple[Result, ...]) -> tuple[Result, ...]:
