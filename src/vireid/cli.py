@@ -148,6 +148,7 @@ def evaluate(
     multi_shot: Annotated[bool, Flag, Parameter(help="Add SYSU-MM01's multi-shot galleries.")] = False,
     flip: Annotated[bool, Flag, Parameter(help="Add lines with flip averaging.")] = False,
     rerank: Annotated[bool, Flag, Parameter(help="Add lines with k-reciprocal re-ranking.")] = False,
+    against: Annotated[Path | None, Parameter(help="Another run, to test the first one against.")] = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a run, or the mean of several, on a data set's test identities, and write results and a report.
@@ -169,6 +170,7 @@ def evaluate(
             multi_shot=multi_shot,
             flip=flip,
             rerank=rerank,
+            against=against,
             progress=bars("images"),
         )
     results, page = write_evaluation(evaluation, out or runs[0] / "evaluation" / data.resolve().name)

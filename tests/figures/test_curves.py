@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, moving_average, training_figures
+from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, det_figure, moving_average, training_figures
 from vireid.types import VireidError
 
 pytest.importorskip("matplotlib")
@@ -84,3 +84,13 @@ def test_moving_average_equals_the_loop(count: int, window: int) -> None:
         around = [values[j] for j in range(i - width // 2, i - width // 2 + width) if 0 <= j < count]
         expected.append(sum(around) / len(around))
     assert np.allclose(moving_average(values, window), expected)
+
+
+def test_a_det_curve_leaves_out_rates_that_a_logarithm_cannot_show() -> None:
+    rates = np.array([1.0, 0.1, 0.01, 0.0])
+    figure = det_figure({"all": (rates, rates[::-1].copy())})
+    (line,) = figure.axes[0].get_lines()
+    assert line.get_xdata().tolist() == [10.0, 1.0]
+    assert line.get_ydata().tolist() == [1.0, 10.0]
+    with pytest.raises(VireidError, match="DET"):
+        det_figure({})

@@ -77,11 +77,11 @@ def cmc_figure(curves: Sequence[CmcCurve], chance: CmcCurve | None = None, width
         figure = new_figure(width, 0.6 * width + 0.15 * (len(curves) + 1))
         axes = figure.add_subplot()
         for curve, colour, dashes in zip(curves, PALETTE, DASHES, strict=False):
-            label = _key(curve)
+            label = _cmc_key(curve)
             axes.plot(ranks, 100 * curve.values[:last], color=colour, linestyle=dashes, label=label)
         if chance is not None:
             few = ranks[: len(chance.values)]
-            label = _key(chance)
+            label = _cmc_key(chance)
             axes.plot(
                 few,
                 100 * chance.values[: len(few)],
@@ -96,6 +96,29 @@ def cmc_figure(curves: Sequence[CmcCurve], chance: CmcCurve | None = None, width
         axes.grid(axis="y")
         # Below the axes: inside, it would cover the curves of one run or the chance line of another.
         figure.legend(loc="outside lower left", alignment="left", handlelength=2.8)
+    return figure
+
+
+def det_figure(curves: dict[str, tuple[Values, Values]], width: float = COLUMN_WIDTH) -> Figure:
+    """Draw detection error trade-offs on logarithmic axes, one line per setting.
+
+    Args:
+        curves: per setting the false-match and the false-non-match rates, (points,) fractions; zeros are left out.
+
+    Raises:
+        VireidError: more settings than the palette can tell apart, or matplotlib is not installed.
+    """
+    if not 1 <= len(curves) <= len(PALETTE):
+        raise VireidError(f"DET curves: expected 1 to {len(PALETTE)} settings in one figure, got {len(curves)}")
+    with drawing():
+        figure = new_figure(width, 0.72 * width)
+        axes = figure.add_subplot()
+        for (label, (false_match, missed)), colour, dashes in zip(curves.items(), PALETTE, DASHES):
+            shown = (false_match > 0) & (missed > 0)
+            axes.plot(100 * false_match[shown], 100 * missed[shown], color=colour, linestyle=dashes, label=_key(label))
+        axes.set(xscale="log", yscale="log", xlabel="false-match rate (%)", ylabel="false-non-match rate (%)")
+        axes.grid()
+        axes.legend(loc="best", handlelength=2.4)
     return figure
 
 
@@ -146,7 +169,10 @@ def _thinned(values: Values) -> Values:
     return np.array([block.mean() for block in np.array_split(values, _MOST_POINTS)])
 
 
-def _key(curve: CmcCurve) -> str:
+def _key(label: str) -> str:
     # matplotlib leaves names that begin with an underscore out of the key.
-    space = " " * curve.label.startswith("_")
-    return f"{space}{printable(curve.label)}, rank-1 {100 * curve.values[0]:.1f} %"
+    return " " * label.startswith("_") + printable(label)
+
+
+def _cmc_key(curve: CmcCurve) -> str:
+    return f"{_key(curve.label)}, rank-1 {100 * curve.values[0]:.1f} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +13,10 @@ import torch
 import vireid
 from vireid.data.layouts import open_dataset, synthetic_record
 from vireid.data.pixels import PixelStore
-from vireid.evaluation.protocols import Setting, settings_for
+from vireid.evaluation.analysis import Analysis, analyse
+from vireid.evaluation.protocols import Setting, mixed_setting, settings_for
 from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
+from vireid.evaluation.uncertainty import Difference, compare
 from vireid.training.checkpoint import Run, load_run
 from vireid.training.device import default_device, resolve_precision
 from vireid.training.embed import FEATURES, embed
@@ -29,7 +31,8 @@ class Evaluation:
     """Results of one or several runs, and what pictures of the first run need.
 
     ``results`` are ordered by setting, the paper's feature before the other, plain before flip-averaged and re-ranked.
-    ``features`` are the first run's plain ones after the BNNeck, row by row those of ``dataset.test`` and ``store``.
+    ``features`` are the first run's plain ones after the BNNeck, row by row those of ``dataset.test`` and ``store``;
+    ``analyses`` look behind their results by the setting's name, ``differences`` compare these with another run's.
     """
 
     runs: tuple[Run, ...]
@@ -39,6 +42,8 @@ class Evaluation:
     features: Features
     results: tuple[Result, ...]
     synthetic: dict[str, Any] | None
+    analyses: dict[str, Analysis]
+    differences: dict[str, dict[str, Difference]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types: data, runs, results and what must not be compared in one column."""
@@ -56,6 +61,11 @@ class Evaluation:
             ],
             "results": [result.to_dict() for result in self.results],
             "comparability": list(comparability(self.results)),
+            "analyses": {name: analysis.to_dict() for name, analysis in self.analyses.items()},
+            "differences": {
+                name: {number: asdict(difference) for number, difference in numbers.items()}
+                for name, numbers in self.differences.items()
+            },
         }
 
 
@@ -68,6 +78,7 @@ def evaluate_runs(
     multi_shot: bool = False,
     flip: bool = False,
     rerank: bool = False,
+    against: Path | None = None,
     cache: Path | None = None,
     device: torch.device | None = None,
     progress: Progress | None = None,
@@ -80,23 +91,31 @@ def evaluate_runs(
         trial: RegDB split; by default that of the run, or 1 for a run of another layout.
         gallery, multi_shot: see `settings_for`.
         flip, rerank: add lines with flip averaging and with k-reciprocal re-ranking.
+        against: another run, tested against the first one on the same queries and galleries.
         progress: called with (images decoded or embedded, images).
 
     Raises:
         VireidError: not a run, not a data set, a RegDB run on another trial than its own.
     """
-    parts = []
-    for folder in folders:
+    def one(folder: Path) -> Evaluation:
         run = load_run(folder, device or default_device())
         dataset = unseen(open_dataset(data, trial or run.info["trial"] or 1), run.info)
         if not dataset.test:
             raise VireidError(f"{data}: {folder} was trained on every identity; evaluate it on another data set")
-        parts.append(_evaluate_run(run, dataset, settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot),
-                                   flip, rerank, cache, progress))  # fmt: skip
+        settings = settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot)
+        return _evaluate_run(run, dataset, settings, flip, rerank, cache, progress)
+
+    parts = [one(folder) for folder in folders]
     first = parts[0]
     results = tuple(pool(same) for same in zip(*(part.results for part in parts), strict=True))
     runs = tuple(run for part in parts for run in part.runs)
-    return Evaluation(runs, first.dataset, first.store, first.settings, first.features, results, first.synthetic)
+    differences = _differences(first, one(against)) if against else {}
+    return replace(first, runs=runs, results=results, differences=differences)
+
+
+def _differences(first: Evaluation, second: Evaluation) -> dict[str, dict[str, Difference]]:
+    ours, others = ({r.setting.name: r for r in reversed(e.results)} for e in (first, second))
+    return {name: compare(ours[name].trials, others[name].trials) for name in first.analyses}
 
 
 def _evaluate_run(
@@ -124,4 +143,8 @@ def _evaluate_run(
         )
     ]  # fmt: skip
     features = embedded[False][FEATURES[0]]
-    return Evaluation((run,), dataset, store, settings, features, tuple(results), synthetic_record(dataset.root))
+    results.append(evaluate(features, mixed_setting(dataset), facts=Facts(checkpoint_rule=run.info["checkpoint_rule"])))
+    plain = {r.setting.name: r for r in reversed(results)}  # the first of each setting
+    analyses = {name: analyse(features, plain[name]) for name in sorted(plain)}
+    made = synthetic_record(dataset.root)
+    return Evaluation((run,), dataset, store, settings, features, tuple(results), made, analyses)

@@ -15,6 +15,7 @@ from vireid.figures.report import Cell, Curve, Headline, RankedSection, Report, 
 from vireid.figures.ranked_lists import ranked_figure
 from vireid.figures.style import to_svg, write_figure
 from vireid.files import write_json
+from vireid.reporting.details import det_curve, detail_tables
 from vireid.reporting.evaluate import Evaluation
 from vireid.reporting.pictures import heatmap_rows, query_lists, spread_queries
 
@@ -49,10 +50,10 @@ def make_report(evaluation: Evaluation) -> Report:
         title=title,
         summary=summary(evaluation),
         headlines=tuple(headline for r in shown for headline in _headlines(r)),
-        curves=_curves(shown),
+        curves=(*_curves(shown), det_curve(evaluation)),
         ranked=lists,
         heatmaps=heatmap_rows(evaluation, rows),
-        tables=(results_table(evaluation.results),),
+        tables=(results_table(evaluation.results), *detail_tables(evaluation)),
         training=_training(run.folder),
         facts=_facts(evaluation),
         recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False),
@@ -60,10 +61,11 @@ def make_report(evaluation: Evaluation) -> Report:
 
 
 def plain_results(evaluation: Evaluation) -> tuple[Result, ...]:
-    """The results to look at first: the paper's feature, no flip averaging, no re-ranking; one per setting."""
+    """The results to look at first: one per published setting, the paper's feature, nothing added."""
     first: dict[str, Result] = {}
     for result in evaluation.results:
-        first.setdefault(result.setting.name, result)
+        if result.setting.search != "mixed":
+            first.setdefault(result.setting.name, result)
     return tuple(first.values())
 
 

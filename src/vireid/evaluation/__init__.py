@@ -1,0 +1,32 @@
+"""From rankings to numbers: protocols, CMC, mAP, mINP, and what a run reports."""
+
+from vireid.evaluation.metrics import Metrics, QueryScores, cmc, score_queries, summarise
+from vireid.evaluation.protocols import Setting, Trial, mixed_setting, settings_for
+from vireid.evaluation.ranked import RankedLists, rank_trial, ranked_lists
+from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
+from vireid.evaluation.rules import RULES, Labels, MatchRule
+from vireid.evaluation.scoring import score_file
+
+__all__ = [
+    "RULES",
+    "Facts",
+    "Labels",
+    "MatchRule",
+    "Metrics",
+    "QueryScores",
+    "RankedLists",
+    "Result",
+    "Setting",
+    "Trial",
+    "cmc",
+    "comparability",
+    "evaluate",
+    "mixed_setting",
+    "pool",
+    "rank_trial",
+    "ranked_lists",
+    "score_file",
+    "score_queries",
+    "settings_for",
+    "summarise",
+]

@@ -1,0 +1,185 @@
+"""Score features from any model: a .npz file in, the protocol's numbers out."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vireid.evaluation.metrics import chance, score_queries, summarise
+from vireid.evaluation.ranked import rank
+from vireid.evaluation.rules import RULES, Labels, MatchRule
+from vireid.evaluation.uncertainty import intervals
+from vireid.retrieval.ranking import unit_rows
+from vireid.types import Features, VireidError
+
+Protocol = Literal["sysu", "regdb", "llcm", "folder"]
+Arrays = dict[str, npt.NDArray[Any]]
+_SIDES = ("query", "gallery")
+_NAMES = [f"{side}_{kind}" for side in _SIDES for kind in ("features", "ids", "cameras")]
+
+
+def score_file(
+    path: Path | str,
+    protocol: Protocol,
+    rerank: bool = False,
+    *,
+    expand_queries: bool = False,
+    camera_aware: bool = False,
+) -> dict[str, Any]:
+    """Score one query set against one gallery by cosine similarity.
+
+    Args:
+        path: .npz with ``query_features`` and ``gallery_features`` (n, d) floating point, ``query_ids`` and
+            ``gallery_ids`` (n,), ``query_cameras`` and ``gallery_cameras`` (n,). Cameras may be left out where nothing
+            needs them. Identities are whole numbers on both sides or strings on both sides; strings are equal only
+            letter by letter ("7" is not "007"). Cameras are whole numbers.
+        protocol: whose rule applies: removals and CMC, see `rules.RULES`. The file's gallery is taken as it is; drawing
+            it is the business of whoever wrote the file.
+        rerank, expand_queries, camera_aware: add the numbers of k-reciprocal re-ranking under ``reranked``, of expanded
+            queries under ``query_expanded``, of camera-corrected similarities under ``camera_corrected``.
+
+    Returns:
+        JSON types: rank1, rank5, rank10, rank20, map and minp as fractions in [0, 1]; valid_queries and dropped_queries
+        (those without a true match); queries, gallery, protocol, method, intervals (95 %, over identities), chance
+        (expected rank1 and map of a random order), warnings.
+
+    Raises:
+        VireidError: anything wrong with the file; the message names the array and, where there is one, the row.
+    """
+    if protocol not in RULES:
+        raise VireidError(f"protocol: expected one of {', '.join(RULES)}, got {protocol}")
+    rule = RULES[protocol]
+    try:
+        arrays = _read(Path(path))
+        sides = _sides(arrays, rule.needs_cameras or camera_aware)
+        _check_cameras(*sides, rule)
+        report = {"protocol": protocol, "queries": len(sides[0]), "gallery": len(sides[1])} | _score(sides, rule)
+        if rerank:
+            report["reranked"] = _score(sides, rule, rerank=True)
+        if expand_queries:
+            report["query_expanded"] = _score(sides, rule, expand_queries=True)
+        if camera_aware:
+            report["camera_corrected"] = _score(sides, rule, camera_aware=True)
+    except VireidError as error:
+        raise VireidError(f"{path}: {error}") from error
+    return report | {"warnings": _warnings(report)}
+
+
+def _score(
+    sides: tuple[Features, Features],
+    rule: MatchRule,
+    *,
+    rerank: bool = False,
+    expand_queries: bool = False,
+    camera_aware: bool = False,
+) -> dict[str, Any]:
+    ranking = rank(*sides, rerank=rerank, expand_queries=expand_queries, camera_aware=camera_aware)
+    scores = score_queries(ranking, Labels.of(sides[0]), Labels.of(sides[1]), rule)
+    metrics = asdict(summarise(scores))
+    rank1, mean_ap = chance(scores)
+    found = {name: list(bounds) for name, bounds in intervals([scores]).items()}
+    return {"method": ranking.method, **metrics, "intervals": found, "chance": {"rank1": rank1, "map": mean_ap}}
+
+
+def _warnings(report: dict[str, Any]) -> list[str]:
+    found = []
+    if report["dropped_queries"]:
+        count, total = report["dropped_queries"], report["queries"]
+        found.append(f"{count} of {total} queries have no true match in the gallery and do not count")
+    found += [
+        f"{part['method']} numbers compare only with numbers that state it, never with plain ones"
+        for part in report.values()
+        if isinstance(part, dict) and "method" in part
+    ]
+    return found
+
+
+def _read(path: Path) -> Arrays:
+    if not path.is_file():
+        raise VireidError("no such file; expected a .npz of features")
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise VireidError("not a .npz file (or a truncated one); write it with numpy.savez")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as content:
+                return {name: content[name] for name in content.files if name in _NAMES}
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).partition("\n")[0]
+        raise VireidError(f"cannot be read as .npz ({reason}); write plain arrays with numpy.savez") from error
+
+
+def _array(arrays: Arrays, name: str) -> npt.NDArray[Any]:
+    if name not in arrays:
+        found = ", ".join(sorted(arrays)) or "nothing"
+        raise VireidError(f"{name}: array missing (found {found})")
+    return arrays[name]
+
+
+def _features(arrays: Arrays, name: str) -> Tensor:
+    array = _array(arrays, name)
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise VireidError(
+            f"{name}: expected floating-point (n, d), got {array.dtype} of shape {array.shape}; store one feature a row"
+        )
+    # The byte order of the file may be another than the machine's; long double has no torch type.
+    features = torch.from_numpy(array.astype(np.float64 if array.itemsize > 4 else f"f{array.itemsize}"))
+    unit_rows(features, name)
+    return features
+
+
+def _sides(arrays: Arrays, needs_cameras: bool) -> tuple[Features, Features]:
+    """Check the arrays against one another and return the queries and the gallery."""
+    embeddings = [_features(arrays, f"{side}_features") for side in _SIDES]
+    if embeddings[0].shape[1] != embeddings[1].shape[1]:
+        raise VireidError(
+            f"gallery_features: {embeddings[1].shape[1]} dimensions, query_features have {embeddings[0].shape[1]}; "
+            "both must come from the same model"
+        )
+    ids = [_column(arrays, f"{side}_ids", len(rows)) for side, rows in zip(_SIDES, embeddings, strict=True)]
+    kinds = ["strings" if side.dtype.kind == "U" else "numbers" for side in ids]
+    if kinds[0] != kinds[1]:
+        raise VireidError(f"gallery_ids: {kinds[1]}, query_ids are {kinds[0]}; use one kind on both sides")
+    # Strings become numbers; only equality matters.
+    numbers = torch.from_numpy(np.unique(np.concatenate(ids), return_inverse=True)[1].astype(np.int64))
+    found = []
+    for side, rows, people in zip(_SIDES, embeddings, numbers.split([len(rows) for rows in embeddings]), strict=True):
+        cameras = torch.zeros(len(rows), dtype=torch.int64)
+        if needs_cameras or f"{side}_cameras" in arrays:
+            column = _column(arrays, f"{side}_cameras", len(rows))
+            if column.dtype.kind == "U":
+                raise VireidError(f"{side}_cameras: expected whole numbers, got strings; number the cameras")
+            cameras = torch.from_numpy(column)
+        found.append(Features(rows, people, cameras, torch.zeros_like(people)))
+    return found[0], found[1]
+
+
+def _column(arrays: Arrays, name: str, rows: int) -> npt.NDArray[Any]:
+    """Return a label array as int64 or as strings."""
+    array = _array(arrays, name)
+    if array.shape != (rows,):
+        raise VireidError(f"{name}: expected shape ({rows},), one label per feature row, got {array.shape}")
+    if array.dtype.kind in "US":
+        return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+    whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool((array == np.floor(array)).all()))
+    if not whole or not bool((np.abs(array.astype(np.float64)) < 2**63).all()):
+        raise VireidError(f"{name}: expected whole numbers or strings, got {array.dtype}; use one kind of label")
+    return array.astype(np.int64)
+
+
+def _check_cameras(query: Features, gallery: Features, rule: MatchRule) -> None:
+    """Refuse camera numbers that SYSU-MM01 does not have: they would switch its rule off without a word."""
+    for side, features in zip(_SIDES, (query, gallery), strict=True):
+        cameras = features.cameras
+        strange = ((cameras < 1) | (cameras > 6)).nonzero()
+        if rule is RULES["sysu"] and len(strange):
+            row = int(strange[0])
+            raise VireidError(f"{side}_cameras: row {row} is {int(cameras[row])}; SYSU-MM01 has cameras 1 to 6")

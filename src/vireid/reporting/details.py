@@ -1,0 +1,74 @@
+"""What lies behind the averages, as tables and charts of the report."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vireid.figures.curves import det_figure
+from vireid.figures.report import Cell, Curve, Table
+from vireid.figures.style import to_svg
+from vireid.reporting.evaluate import Evaluation
+
+
+def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    """Confidence intervals, camera and modality pairs, alarm thresholds, and the test against another run."""
+    tables = [_intervals(evaluation), _pairs(evaluation), _thresholds(evaluation)]
+    return tuple(tables + ([_differences(evaluation)] if evaluation.differences else []))
+
+
+def det_curve(evaluation: Evaluation) -> Curve:
+    """Detection error trade-off of every setting."""
+    curves = {
+        name: (
+            np.array([point.false_match_rate for point in analysis.det]),
+            np.array([point.false_non_match_rate for point in analysis.det]),
+        )
+        for name, analysis in list(evaluation.analyses.items())[:5]
+    }
+    caption = "Per comparison: how many true matches an alarm misses at a given rate of false ones."
+    return Curve("Detection error trade-off", to_svg(det_figure(curves)), caption)
+
+
+def _intervals(evaluation: Evaluation) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, analysis in evaluation.analyses.items():
+        shown = [f"{100 * low:.1f} to {100 * high:.1f}" for low, high in analysis.intervals.values()]
+        worst = [f"{analysis.worst_quantiles[q]:.0f}" for q in ("median", "90 %", "all")]
+        rows.append((name, *shown, *worst))
+    columns = ("Setting", "R1", "R5", "R10", "R20", "mAP", "mINP", "Worst match: median", "90 %", "last")
+    note = "Percent, 95 % bootstrap intervals over identities; rank of a query's worst match, in images."
+    return Table("How sure the numbers are", columns, tuple(rows), note)
+
+
+def _pairs(evaluation: Evaluation) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, analysis in evaluation.analyses.items():
+        for cell in analysis.modalities if "mixed" in name else analysis.cameras:
+            numbers = [f"{100 * value:.1f}" for value in (cell.rank1, cell.map, cell.minp)]
+            rows.append((name, cell.query, cell.gallery, f"{cell.images:.0f}", cell.valid_queries, *numbers))
+    columns = ("Setting", "Query", "Gallery", "Gallery images", "Valid queries", "R1", "mAP", "mINP")
+    return Table("Pair by pair", columns, tuple(rows), "Queries of one group against the gallery images of one group.")
+
+
+def _thresholds(evaluation: Evaluation) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, analysis in evaluation.analyses.items():
+        points = {f"{rate:g} wanted": point for rate, point in analysis.thresholds.items()}
+        for wanted, point in (points | {"equal errors": analysis.equal_error}).items():
+            rates = (f"{point.false_match_rate:.2e}", f"{100 * point.false_non_match_rate:.1f} %")
+            rows.append((name, wanted, f"{point.threshold:.4f}", *rates))
+    columns = ("Setting", "False-match rate", "Similarity threshold", "False-match rate found", "True matches missed")
+    note = "Rates are per comparison; a search of n gallery images raises about n times as many false alarms."
+    return Table("Alarm thresholds", columns, tuple(rows), note)
+
+
+def _differences(evaluation: Evaluation) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, numbers in evaluation.differences.items():
+        for number in ("rank1", "map", "minp"):
+            d = numbers[number]
+            change = (f"{100 * d.mean:+.2f}", f"{100 * d.low:+.2f} to {100 * d.high:+.2f}", f"{d.p:.4f}")
+            rows.append((name, number, *change))
+    columns = ("Setting", "Number", "Difference", "95 % interval", "p")
+    note = "Points, this run minus the other; sign-flip permutation test over identities."
+    return Table("Against the other run", columns, tuple(rows), note)

@@ -1,0 +1,146 @@
+"""Exact nearest neighbours by cosine similarity, in blocks: memory depends on the block, not the gallery."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vireid.retrieval.ranking import BLOCK_VALUES, Neighbours, stable_topk, unit_rows
+from vireid.types import VireidError
+
+Embeddings = Tensor | npt.NDArray[np.floating[Any]]
+"""A tensor, or an array that may be a memory-mapped file (`numpy.load` with ``mmap_mode="r"``)."""
+_BLOCK = 2048
+"""Gallery rows converted and multiplied at a time, at most."""
+_TILE = 2048
+_NEAR_TIE = 2e-6
+"""Similarities closer than this are compared again in float64; float32 products of unit vectors err by about 3e-7."""
+
+
+def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
+    """Return the k nearest gallery rows of every query, in one pass over the gallery.
+
+    Args:
+        query: (queries, d) embeddings; the work is done on their device.
+        gallery: (gallery, d) embeddings, float16 or float32; may be a memory-mapped file larger than memory.
+            Rows need not have length 1.
+        k: rows wanted; where the gallery is smaller all of it is returned, with a warning.
+
+    Returns:
+        neighbours with (queries, min(k, gallery)) rows, ties in gallery order.
+
+    Raises:
+        VireidError: k below 1; either side is empty, of another dimension, or has a row without direction.
+    """
+    if k < 1 or gallery.ndim != 2 or query.ndim != 2 or gallery.shape[1] != query.shape[1]:
+        raise VireidError(
+            f"search: expected k of at least 1 and two (n, d) arrays of the same d, got k {k}, query "
+            f"{tuple(query.shape)}, gallery {tuple(gallery.shape)}"
+        )
+    if not len(gallery):
+        raise VireidError("gallery: no embeddings; at least one is needed")
+    if k > len(gallery):
+        warnings.warn(f"search: the gallery has {len(gallery)} rows, fewer than the {k} asked for", stacklevel=2)
+    unit = unit_rows(query, "query")
+    k = min(k, len(gallery))
+    rows = torch.zeros(len(query), k, dtype=torch.int64, device=query.device)
+    values = torch.full((len(query), k), -torch.inf, device=query.device)
+    # Many queries make the blocks smaller, so that their similarities stay within BLOCK_VALUES.
+    step = min(_BLOCK, max(1, BLOCK_VALUES // max(1, len(query))))
+    for start in range(0, len(gallery), step):
+        similarity = _cosines(unit, tensor(gallery[start : start + step]).to(query.device), start)
+        # Equals of the last one come later in the gallery and stay out; most blocks improve few queries.
+        better = (similarity.amax(dim=1) > values[:, -1]).nonzero()[:, 0]
+        found, best = stable_topk(similarity[better], min(k, similarity.shape[1]))
+        both = torch.cat([values[better], best], dim=1)
+        # A stable sort keeps the earlier block first among equals.
+        values[better], order = (part[:, :k] for part in both.sort(dim=1, descending=True, stable=True))
+        rows[better] = torch.cat([rows[better], found + start], dim=1).gather(1, order)
+    return Neighbours(rows, values)
+
+
+def _cosines(unit: Tensor, block: Tensor, first: int) -> Tensor:
+    """Cosine of unit queries and a block of gallery rows, (queries, block)."""
+    block = block.to(torch.float32)
+    length = torch.linalg.vector_norm(block, dim=1)
+    # A length that float32 cannot hold, or none: the careful way, which also names the row that is at fault.
+    if not bool(((length > 1e-15) & (length < 1e15)).all()):
+        return unit @ unit_rows(block, "gallery", first=first).T
+    return (unit @ block.T).div_(length)
+
+
+def tensor(rows: Embeddings) -> Tensor:
+    """Return rows as a tensor that shares their memory; it is only ever read."""
+    if isinstance(rows, Tensor):
+        return rows
+    with warnings.catch_warnings():
+        # A file mapped read-only is what it should be.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(rows)
+
+
+def self_neighbours(embeddings: Tensor, k: int) -> tuple[Neighbours, Tensor]:
+    """Return the k nearest rows of every row among all rows, itself included, and the row farthest from it.
+
+    The similarity matrix is symmetric: each tile is computed once and serves its rows and, transposed, its columns.
+    Nothing of size n x n is held.
+
+    Args:
+        embeddings: (n, d) rows of length 1.
+        k: at most n.
+
+    Returns:
+        neighbours with (n, k) rows, and (n,) int64 farthest rows.
+    """
+    n = len(embeddings)
+    rows = torch.zeros(n, k, dtype=torch.int64, device=embeddings.device)
+    values = torch.full((n, k), -torch.inf, device=embeddings.device)
+    lowest = torch.full((n,), torch.inf, device=embeddings.device)
+    farthest = torch.zeros(n, dtype=torch.int64, device=embeddings.device)
+
+    def merge(start: int, offset: int, tile: Tensor) -> None:
+        """Take in the similarities of rows ``start``... to rows ``offset``..., which come in ascending order."""
+        side = slice(start, start + len(tile))
+        columns, similarities = stable_topk(tile, min(k, tile.shape[1]))
+        both = torch.cat([values[side], similarities], dim=1)
+        values[side], best = (found[:, :k] for found in both.sort(dim=1, descending=True, stable=True))
+        rows[side] = torch.cat([rows[side], columns + offset], dim=1).gather(1, best)
+        low, column = tile.min(dim=1)
+        farthest[side] = torch.where(low < lowest[side], column + offset, farthest[side])
+        lowest[side] = torch.minimum(low, lowest[side])
+
+    for start in range(0, n, _TILE):
+        for offset in range(start, n, _TILE):
+            tile = embeddings[start : start + _TILE] @ embeddings[offset : offset + _TILE].T
+            merge(start, offset, tile)
+            if offset > start:
+                merge(offset, start, tile.T.contiguous())
+    return Neighbours(rows, values), farthest
+
+
+def settle_near_ties(embeddings: Tensor, found: Neighbours, cuts: tuple[int, ...]) -> Tensor:
+    """Return the neighbours' rows, sorted again in float64 where float32 may have got a cut wrong.
+
+    Args:
+        embeddings: (n, d) float64 rows of length 1; the neighbours are those of each row among all.
+        found: (n, k) neighbours, from products in float32.
+        cuts: list lengths that matter; a row is settled where the similarities on both sides of one of them
+            are closer than float32 can tell. Cuts at or beyond k are ignored.
+
+    Returns:
+        (n, k) int64.
+    """
+    inner = [cut for cut in cuts if 0 < cut < found.rows.shape[1]]
+    gaps = found.similarities[:, [cut - 1 for cut in inner]] - found.similarities[:, inner]
+    unsure = (gaps < _NEAR_TIE).any(dim=1).nonzero()[:, 0]
+    rows = found.rows.clone()
+    for part in torch.split(unsure, 256):
+        near = rows[part].sort(dim=1).values
+        exact = (embeddings[near] * embeddings[part, None]).sum(dim=2)
+        rows[part] = near.gather(1, exact.argsort(dim=1, descending=True, stable=True))
+    return rows

@@ -1,0 +1,70 @@
+"""Rankings that improve on plain cosine similarity without training: expanded queries, camera correction."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vireid.retrieval.ranking import CosineRanking, unit_rows
+from vireid.types import VireidError
+
+
+class ExpandedRanking(CosineRanking):
+    """Cosine ranking of expanded queries: each is averaged with the gallery images it finds first.
+
+    alpha-weighted query expansion (Radenovic, Tolias, Chum 2019): the new query is the query plus its
+    ``count`` nearest gallery rows, each weighted by its similarity to the power ``alpha``; negative
+    similarities weigh 0. Like k-reciprocal re-ranking it looks at the whole gallery, also at images that a
+    protocol later removes.
+    """
+
+    method = "query-expansion"
+
+    def __init__(self, query: Tensor, gallery: Tensor, *, count: int = 5, alpha: float = 3.0) -> None:
+        """``query`` (queries, d) and ``gallery`` (gallery, d) embeddings; raises as `CosineRanking` does."""
+        super().__init__(query, gallery)
+        near = self.top(count)
+        weights = near.similarities.clamp_min(0) ** alpha
+        for start in range(0, self.queries, _ROWS):
+            part = slice(start, start + _ROWS)
+            found = self._gallery[near.rows[part]]
+            self._query[part] += (weights[part, :, None] * found).sum(dim=1)
+        self._query = unit_rows(self._query, "query")
+
+
+class CameraRanking(CosineRanking):
+    """Cosine ranking corrected per camera pair: a similarity loses the mean similarity of its two cameras.
+
+    Images of two like cameras (same modality, same background) are alike whoever they show; the mean over all
+    pairs of images of the two cameras measures how much. The mean over all pairs is added back, so that
+    values stay comparable with cosines. The means are products of mean embeddings: no pair is ever formed for
+    them.
+    """
+
+    method = "camera-aware"
+
+    def __init__(self, query: Tensor, gallery: Tensor, query_cameras: Tensor, gallery_cameras: Tensor) -> None:
+        """Embeddings as for `CosineRanking`; the cameras of both sides, (queries,) and (gallery,) int64."""
+        super().__init__(query, gallery)
+        if (len(query_cameras), len(gallery_cameras)) != (self.queries, self.gallery):
+            raise VireidError(
+                f"cameras: {len(query_cameras)} and {len(gallery_cameras)} labels for {self.queries} queries "
+                f"and {self.gallery} gallery images; one label per image is needed"
+            )
+        query_means, self._query_camera = _camera_means(self._query, query_cameras)
+        gallery_means, self._gallery_camera = _camera_means(self._gallery, gallery_cameras)
+        self._bias = query_means @ gallery_means.T - self._query.mean(dim=0) @ self._gallery.mean(dim=0)
+
+    def block(self, start: int, stop: int) -> Tensor:
+        bias = self._bias[self._query_camera[start:stop]][:, self._gallery_camera]
+        return super().block(start, stop) - bias
+
+
+_ROWS = 1024
+
+
+def _camera_means(embeddings: Tensor, cameras: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (cameras, d) mean embeddings and, for every row, which of them is its camera's."""
+    found, index, counts = torch.unique(cameras.to(embeddings.device), return_inverse=True, return_counts=True)
+    sums = embeddings.new_zeros(len(found), embeddings.shape[1]).index_add_(0, index, embeddings)
+    return sums / counts[:, None], index
