@@ -23,7 +23,7 @@ class DemoSize:
     identities: int = 448
     test_identities: int = 48
     images: int = 2
-    difficulty: float = 0.2
+    difficulty: float = 0.0
     seed: int = 0
 
 

@@ -1,0 +1,59 @@
+"""Every command and snippet of the README is run."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import OVERRIDES
+from tests.trees import write_folder, write_sysu
+from vireid.cli import main
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_readme_fits_on_two_screens_and_starts_with_a_picture() -> None:
+    lines = README.splitlines()
+    assert len(lines) < 100
+    picture = re.match(r"!\[.+\]\((.+)\)", lines[2])
+    assert picture
+    assert (ROOT / picture[1]).stat().st_size > 10_000
+
+
+def test_the_files_it_links_to_exist() -> None:
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_python_snippets_run() -> None:
+    for snippet in blocks("python"):
+        exec(snippet, {})
+
+
+def test_every_command_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On tiny trees, with a tiny network: ``train`` lines get overrides appended, nothing else is changed."""
+    shutil.copytree(demo.parent, tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    size = (48, 32)
+    places = {
+        "$SYSU": write_sysu(tmp_path / "sysu", images=3, size=size),
+        "$FOLDER": write_folder(tmp_path / "folder", images=2, size=size),
+    }
+    made = subprocess.run(["make", "-n", "demo", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for line in [line for block in blocks("bash") for line in block.splitlines()]:
+        words = [str(places.get(word, word)) for word in line.split(" # ")[0].split()]
+        if words[0] == "make":
+            assert {"demo": "bin/vireid demo", "test": "bin/python -m pytest"}[words[1]] in made
+            continue
+        assert words[0] == "vireid", line
+        with pytest.raises(SystemExit) as exit_:
+            main(words[1:] + list(OVERRIDES if words[1] == "train" else ()))
+        # data check exits 1: the tree is far smaller than the published set
+        assert exit_.value.code in ((1,) if words[1:3] == ["data", "check"] else (0, None)), line
