@@ -194,7 +194,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         loss, overlapping = self.loss, self.model.branches > 1
-        if not (loss.identity or loss.triplet.weight or loss.hetero_center.weight or overlapping and loss.overlap.weight):
+        if not (
+            loss.identity or loss.triplet.weight or loss.hetero_center.weight or (overlapping and loss.overlap.weight)
+        ):
             raise ValueError("all parts of loss have weight 0; expected one above 0 (overlap needs two branches)")
 
     def to_dict(self) -> dict[str, Any]:

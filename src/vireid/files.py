@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,8 +27,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         yield work / target.name
         if target.is_dir():
-            os.replace(target, work / "replaced")
-        os.replace(work / target.name, target)
+            target.replace(work / "replaced")
+        (work / target.name).replace(target)
     except OSError as error:
         raise disk_error(error, target) from error
     except Exception as error:  # safetensors reports a full disk with a type of its own

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 from scipy.io import loadmat
 
 from vireid.data.layouts import open_dataset
-from vireid.data.synthetic import write_tree
+from vireid.data.synthetic import workers, write_tree
 from vireid.types import Modality, VireidError
 
 REAL_PERMUTATIONS = Path(__file__).parents[2].parent / "shared" / "data" / "sysu_protocol" / "rand_perm_cam.mat"
@@ -91,7 +90,7 @@ def test_regdb_tree_is_read_by_the_loader(tmp_path: Path) -> None:
 
 
 def test_the_same_arguments_write_the_same_bytes(sysu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vireid.data.synthetic.tree.BATCH", 5)
+    monkeypatch.setattr("vireid.data.synthetic.workers.BATCH", 5)
     images = {1: 2, 2: 3, 3: 2, 4: 1, 5: 2, 6: 3}
     again, other = tmp_path / "again", tmp_path / "other"
     again.mkdir()  # an empty folder is as good as none
@@ -145,15 +144,16 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interrupt_leaves_nothing(processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    threads = torch.get_num_threads()
+    monkeypatch.setattr(workers, "_cores", lambda: processes)
+    monkeypatch.setattr(workers, "PIXELS_WORTH_A_PROCESS", 1)
     with pytest.raises(KeyboardInterrupt):
         write_tree(tmp_path / "set", "sysu", 4, progress=stop, **SMALL)
     assert not any(tmp_path.iterdir())
-    assert torch.get_num_threads() == threads
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,3 +164,28 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch:
     with pytest.raises(VireidError, match=r"set: cannot be written: No space left on device"):
         write_tree(tmp_path / "set", "sysu", 4, **SMALL)
     assert not any(tmp_path.iterdir())
+
+
+def test_several_processes_write_the_same_bytes(sysu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "PIXELS_WORTH_A_PROCESS", 1)
+    images = {1: 2, 2: 3, 3: 2, 4: 1, 5: 2, 6: 3}
+    seen: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append(done)
+
+    write_tree(tmp_path / "set", "sysu", 6, seed=5, images=images, test_identities=2, progress=progress, **SMALL)
+    assert digests(tmp_path / "set") == digests(sysu)
+    assert seen == sorted(seen)
+    assert seen[-1] == 6 * 13
+
+
+def test_a_process_that_cannot_write_or_dies_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shots = tuple(workers.Shot("absent/1.jpg", 1, 1, number, Modality.VISIBLE) for number in range(2))
+    job = workers.Job(tmp_path, shots, 0, 0.3, 24, 12)
+    with pytest.raises(FileNotFoundError, match="No such file"):
+        list(workers.run_apart(job, 1))
+    monkeypatch.setattr(workers, "COMMAND", "import sys; sys.stdin.buffer.read(); sys.exit(3)")
+    with pytest.raises(VireidError, match="a rendering process ended with status 3"):
+        list(workers.run_apart(job, 1))

@@ -12,6 +12,7 @@ from tests.trees import write_folder, write_regdb
 from vireid.cli import main
 from vireid.demo import run_demo
 
+
 def vireid(*arguments: object) -> int:
     with pytest.raises(SystemExit) as exit_:
         main([str(a) for a in arguments])

@@ -58,7 +58,7 @@ def loop(
         first.append(int(np.argmax(counted)) + 1)
         curve = counted.cumsum()
         curve[curve > 1] = 1
-        curves.append(np.pad(curve, (0, max(0, ranks - len(curve))), mode="edge")[:ranks])
+        curves.append(np.concatenate([curve, np.ones(ranks, np.int64)])[:ranks])
         found = hits.cumsum()
         precision = [count / (position + 1.0) for position, count in enumerate(found)]
         precisions.append(float((np.asarray(precision) * hits).sum() / hits.sum()))

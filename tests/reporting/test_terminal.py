@@ -20,7 +20,15 @@ def test_the_check_shows_sizes_and_every_problem_as_it_is_named() -> None:
     problem = Problem("unreadable", "cam1/[bold]0001/0001.jpg", "the image file is empty")
     counts = (Count("test identities", 95, 96), Count("images", 12, None))
     text = shown(*check_tables(Report(Path("root"), "sysu", counts, (problem,), ("a note",))))
-    for part in ("sysu layout", "95", "96", "cam1/[bold]0001/0001.jpg", "the image file is empty", "a note", "1 problem"):
+    for part in (
+        "sysu layout",
+        "95",
+        "96",
+        "cam1/[bold]0001/0001.jpg",
+        "the image file is empty",
+        "a note",
+        "1 problem",
+    ):
         assert part in text, part
 
 

@@ -26,8 +26,12 @@ def test_validation_identities_come_out_of_training(tmp_path: Path) -> None:
     assert not kept & held
 
 
-@pytest.mark.parametrize(("holdout", "validation", "field"), [(0.01, 0, "data.holdout"), (0.5, 0.01, "training.validation")])
-def test_a_share_that_holds_nobody_out_is_refused(tmp_path: Path, holdout: float, validation: float, field: str) -> None:
+@pytest.mark.parametrize(
+    ("holdout", "validation", "field"), [(0.01, 0, "data.holdout"), (0.5, 0.01, "training.validation")]
+)
+def test_a_share_that_holds_nobody_out_is_refused(
+    tmp_path: Path, holdout: float, validation: float, field: str
+) -> None:
     with pytest.raises(VireidError, match=field):
         split_training(tiny_dataset(tmp_path / "a"), holdout, validation, 0)
 

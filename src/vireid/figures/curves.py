@@ -113,7 +113,7 @@ def det_figure(curves: dict[str, tuple[Values, Values]], width: float = COLUMN_W
     with drawing():
         figure = new_figure(width, 0.72 * width)
         axes = figure.add_subplot()
-        for (label, (false_match, missed)), colour, dashes in zip(curves.items(), PALETTE, DASHES):
+        for (label, (false_match, missed)), colour, dashes in zip(curves.items(), PALETTE, DASHES, strict=False):
             shown = (false_match > 0) & (missed > 0)
             axes.plot(100 * false_match[shown], 100 * missed[shown], color=colour, linestyle=dashes, label=_key(label))
         axes.set(xscale="log", yscale="log", xlabel="false-match rate (%)", ylabel="false-non-match rate (%)")

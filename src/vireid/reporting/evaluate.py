@@ -97,6 +97,7 @@ def evaluate_runs(
     Raises:
         VireidError: not a run, not a data set, a RegDB run on another trial than its own.
     """
+
     def one(folder: Path) -> Evaluation:
         run = load_run(folder, device or default_device())
         dataset = unseen(open_dataset(data, trial or run.info["trial"] or 1), run.info)

@@ -11,8 +11,8 @@ import yaml
 
 from vireid.evaluation.results import Result, comparability
 from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, training_figures
-from vireid.figures.report import Cell, Curve, Headline, RankedSection, Report, Table, write_report
 from vireid.figures.ranked_lists import ranked_figure
+from vireid.figures.report import Cell, Curve, Headline, RankedSection, Report, Table, write_report
 from vireid.figures.style import to_svg, write_figure
 from vireid.files import write_json
 from vireid.reporting.details import det_curve, detail_tables
@@ -31,7 +31,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> tuple[Path, Path]:
     results, page = folder / "results.json", folder / "report.html"
     report = make_report(evaluation)
     write_report(page, report)
-    write_figure(folder / "ranked-lists.png", ranked_figure([ranked for part in report.ranked for ranked in part.lists]))
+    write_figure(
+        folder / "ranked-lists.png", ranked_figure([ranked for part in report.ranked for ranked in part.lists])
+    )
     write_json(results, evaluation.to_dict())
     return results, page
 
@@ -80,8 +82,8 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
     ]
     if made:
         sentences.append(
-            f"The images are rendered, not photographs: difficulty {made['difficulty']}, seed {made['seed']}. Numbers on "
-            "them say nothing about real data sets."
+            f"The images are rendered, not photographs: difficulty {made['difficulty']}, seed {made['seed']}. "
+            "Numbers on them say nothing about real data sets."
         )
     if info["synthetic"] and not made:
         sentences.append("The model saw rendered people only, so expect little on photographs of real ones.")
@@ -104,9 +106,7 @@ def results_table(results: tuple[Result, ...]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for r in results:
         mean, std, many = r.mean, r.std, len(r.trials) > 1
-        numbers = [
-            f"{100 * mean[n]:.2f} ± {100 * std[n]:.2f}" if many else f"{100 * mean[n]:.2f}" for n in mean
-        ]
+        numbers = [f"{100 * mean[n]:.2f} ± {100 * std[n]:.2f}" if many else f"{100 * mean[n]:.2f}" for n in mean]
         ranking = f"{r.method}{', flip averaged' if r.facts.flip_averaging else ''}"
         valid = sum(m.valid_queries for m in r.per_trial) // len(r.trials)
         rows.append((r.setting.name, r.facts.feature, ranking, *numbers, len(r.trials), valid))
@@ -181,7 +181,8 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         "run": evaluation.runs[0].folder.name,
         "checkpoint": info["checkpoint_rule"],
         "seed": str(info["seed"]),
-        "trained on": f"{info['layout']} layout, {info['training_images']} images, {info['device']}, {info['precision']}",
+        "trained on": f"{info['layout']} layout, {info['training_images']} images",
+        "device": f"{info['device']}, {info['precision']}",
         "training time": f"{info['training_seconds']:.0f} s",
         "git revision": info["git"] or "installed package",
         "versions": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),

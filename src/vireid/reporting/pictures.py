@@ -29,7 +29,9 @@ def spread_queries(scores: QueryScores, count: int) -> list[int]:
     return [positions[i] for i in picks]
 
 
-def query_lists(evaluation: Evaluation, setting: Setting, scores: QueryScores, count: int = 5) -> tuple[RankedList, ...]:
+def query_lists(
+    evaluation: Evaluation, setting: Setting, scores: QueryScores, count: int = 5
+) -> tuple[RankedList, ...]:
     """Top-10 lists of the first trial for queries chosen without looking at the answers."""
     samples = evaluation.dataset.test
     found = ranked_lists(evaluation.features, setting, spread_queries(scores, count), k=10)

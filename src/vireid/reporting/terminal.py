@@ -50,7 +50,9 @@ def result_tables(results: tuple[Result, ...]) -> list[Table]:
 
 def score_table(scores: dict[str, Any]) -> Table:
     """One line per way of ranking, percent."""
-    table = Table(title=f"{scores['queries']} queries, {scores['gallery']} gallery images, {scores['protocol']} protocol")
+    table = Table(
+        title=f"{scores['queries']} queries, {scores['gallery']} gallery images, {scores['protocol']} protocol"
+    )
     names = ("rank1", "rank5", "rank10", "rank20", "map", "minp")
     for name in ("ranking", *names, "valid queries"):
         table.add_column(name, justify="left" if name == "ranking" else "right")
@@ -65,7 +67,7 @@ def score_table(scores: dict[str, Any]) -> Table:
 
 def cost_table(costs: dict[str, Cost]) -> Table:
     """Table 2's cost columns, one line per network."""
-    table = Table(caption="One visible + one infrared image; parameters without classifiers. MACs + BN counts 2 per BatchNorm element.")
+    table = Table(caption="One visible + one infrared image; no classifiers. MACs + BN adds 2 per BatchNorm element.")
     for name in ("network", "parameters (M)", "MACs (G)", "MACs + BN (G)", "peak memory (MiB)", "images/s"):
         table.add_column(name, justify="left" if name == "network" else "right")
     for name, c in costs.items():

@@ -20,9 +20,10 @@ from vireid.types import VireidError
 
 MODEL, OPTIMIZER, STATE, RUN = "model.safetensors", "optimizer.safetensors", "state.json", "run.json"
 INFO = (
-    "recipe seed layout trial fingerprint synthetic device precision versions git classes training_identities "
-    "validation_identities training_images checkpoint_rule training_seconds"
-).split()
+    *("recipe", "seed", "layout", "trial", "fingerprint", "synthetic", "device", "precision", "versions", "git"),
+    *("classes", "training_identities", "validation_identities", "training_images"),
+    *("checkpoint_rule", "training_seconds"),
+)
 """Fields of run.json that a finished run has."""
 
 
@@ -57,9 +58,7 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(p for p in (run / "checkpoints").glob("step-*") if (p / STATE).is_file())
 
 
-def restore_checkpoint(
-    folder: Path, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
+def restore_checkpoint(folder: Path, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Load weights and momentum in place and return the saved state ("step" is the number of batches done)."""
     state = read_json(folder / STATE, "the state of a checkpoint")
     load_weights(network, folder / MODEL)

@@ -54,9 +54,7 @@ class Loop:
         self.modalities = np.array([s.modality for s in self.samples], dtype=np.int64)
         _, labels = np.unique([s.identity for s in self.samples], return_inverse=True)
         self.labels = torch.from_numpy(labels).to(self.device)
-        self.sampler = CrossModalitySampler(
-            labels, self.modalities, data.identities, data.images, recipe.training.seed
-        )
+        self.sampler = CrossModalitySampler(labels, self.modalities, data.identities, data.images, recipe.training.seed)
         self.steps_per_epoch = len(self.sampler)
         self.steps = recipe.schedule.epochs * self.steps_per_epoch
         self.objective = Objective(recipe.loss, (data.height, data.width))

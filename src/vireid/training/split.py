@@ -57,7 +57,9 @@ def _drop(identities: list[int], share: float, seed: int, field: str) -> tuple[l
     shuffled = random.Random(seed).sample(identities, len(identities))
     count = round(share * len(identities))
     if not 1 <= count < len(identities):
-        raise VireidError(f"{field} holds out {count} of {len(identities)} identities; expected at least 1 on each side")
+        raise VireidError(
+            f"{field} holds out {count} of {len(identities)} identities; expected at least 1 on each side"
+        )
     return sorted(shuffled[count:]), sorted(shuffled[:count])
 
 

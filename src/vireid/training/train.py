@@ -108,7 +108,9 @@ def _claim(out: Path, info: dict[str, Any], resume: bool) -> None:
     for name in ("recipe", "fingerprint", "trial", "training_identities"):
         if recorded.get(name) != info[name]:
             detail = _first_difference(recorded.get(name), info[name], name)
-            raise VireidError(f"{out}: cannot resume, {detail}; resume with the same recipe and data, or use another --out")
+            raise VireidError(
+                f"{out}: cannot resume, {detail}; resume with the same recipe and data, or use another --out"
+            )
 
 
 def _first_difference(old: Any, new: Any, name: str) -> str:

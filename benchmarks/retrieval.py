@@ -1,0 +1,247 @@
+"""Time metrics, re-ranking and search against the usual loops and against the machine's memory bandwidth.
+
+    python benchmarks/retrieval.py                 everything, growth up to 20,000 vectors
+    python benchmarks/retrieval.py --largest 100000 --plot growth.png
+    python benchmarks/retrieval.py --only metrics rerank
+
+Prints markdown tables. Needs the repository (it compares with tests/reference) and some 5 GB of disk for `search`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.reference.metrics import loop
+from tests.reference.reranking import k_reciprocal_distance
+
+from vireid.evaluation import RULES, Labels, score_queries, summarise
+from vireid.retrieval import KReciprocalRanking, MatrixRanking, nearest
+
+DIMENSIONS = 2048
+GROWTH = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
+CASES = (
+    ("SYSU all", 3803, 301, (1, 2, 4, 5), 96, 10, "sysu"),
+    ("SYSU indoor", 3803, 112, (1, 2), 96, 10, "sysu"),
+    ("RegDB", 2060, 2060, (1,), 206, 1, "regdb"),
+)
+"""Name, queries, gallery images, gallery cameras, identities, trials, protocol."""
+
+
+def clusters(rows: int, identities: int, seed: int = 0, dimensions: int = DIMENSIONS) -> tuple[Tensor, Tensor]:
+    """Return (rows, dimensions) features of identities with noise, and their identities."""
+    generator = torch.Generator().manual_seed(seed)
+    people = torch.arange(rows) % identities
+    centres = torch.randn(identities, dimensions, generator=generator)
+    return centres[people].add_(torch.randn(rows, dimensions, generator=generator), alpha=3.0), people
+
+
+def seconds(work: Callable[[], object], repeat: int = 1) -> float:
+    """Return the shortest of ``repeat`` runs."""
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def table(title: str, head: list[str], rows: list[list[str]]) -> None:
+    """Print a markdown table."""
+    print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def metrics() -> None:
+    """CMC, mAP and mINP from a similarity matrix: ours against the loop over queries, ten trials for SYSU-MM01."""
+    rows = []
+    for name, queries, images, cameras, identities, trials, protocol in CASES:
+        generator = torch.Generator().manual_seed(0)
+        seen = torch.arange(images) // identities % len(cameras)
+        query = Labels(torch.arange(queries) % identities, torch.tensor([3, 6])[torch.arange(queries) % 2])
+        gallery = Labels(torch.arange(images) % identities, torch.tensor(cameras)[seen])
+        matrices = [torch.rand(queries, images, generator=generator) for _ in range(trials)]
+        ours = partial(score_all, matrices, query, gallery, protocol)
+        usual = partial(loop_all, matrices, query, gallery, protocol)
+        assert np.allclose(ours(), usual(), atol=1e-6)
+        fast, slow = seconds(ours, 5), seconds(usual)
+        numbers = [f"{slow:.2f}", f"{fast * 1000:.0f}", f"{slow / fast:.0f}"]
+        rows.append([name, f"{queries} x {images}", str(trials), *numbers])
+    table("Metrics", ["protocol", "size", "trials", "loop, s", "ours, ms", "ratio"], rows)
+
+
+def score_all(matrices: list[Tensor], query: Labels, gallery: Labels, protocol: str) -> list[float]:
+    """Return the mAP of every matrix."""
+    return [summarise(score_queries(MatrixRanking(m), query, gallery, RULES[protocol])).map for m in matrices]
+
+
+def loop_all(matrices: list[Tensor], query: Labels, gallery: Labels, protocol: str) -> list[float]:
+    """Return the mAP of every matrix, the usual way."""
+    sides = [query.identities, gallery.identities, query.cameras, gallery.cameras]
+    q_ids, g_ids, q_cameras, g_cameras = (side.numpy() for side in sides)
+    return [loop(m.numpy(), q_ids, g_ids, q_cameras, g_cameras, protocol).map for m in matrices]
+
+
+def rerank() -> None:
+    """k-reciprocal re-ranking at the size of SYSU-MM01: ours against full matrices and a loop."""
+    features, _ = clusters(3803 + 301, 96)
+    query, gallery = features[:3803], features[3803:]
+    distances = {}
+
+    def usual() -> None:
+        distances["usual"] = k_reciprocal_distance(query.numpy(), gallery.numpy())
+
+    def ours() -> None:
+        ranking = KReciprocalRanking(query, gallery)
+        distances["ours"] = torch.cat([1 - block for _, block in ranking.blocks()]).numpy()
+
+    fast, slow = seconds(ours, 3), seconds(usual)
+    error = float(np.abs(distances["ours"] - distances["usual"]).max())
+    orders = [np.argsort(distances[name], axis=1, kind="stable") for name in ("ours", "usual")]
+    same = f"{np.mean(orders[0] == orders[1]):.4%}"
+    head = [
+        "vectors",
+        "full matrices and loop, s",
+        "ours, s",
+        "ratio",
+        "largest difference",
+        "same place in the ranking",
+    ]
+    table(
+        "Re-ranking", head, [["3803 + 301", f"{slow:.1f}", f"{fast:.2f}", f"{slow / fast:.0f}", f"{error:.1e}", same]]
+    )
+
+
+def grow(rows: int) -> None:
+    """Re-rank and score ``rows`` vectors, a tenth of them queries, and print time and peak memory as JSON."""
+    features, people = clusters(rows, rows // 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    labels = Labels(people, torch.ones_like(people))
+    count = rows // 10
+    start = time.perf_counter()
+    ranking = KReciprocalRanking(features[:count], features[count:])
+    encoded = time.perf_counter()
+    score = summarise(score_queries(ranking, labels[:count], labels[count:], RULES["folder"]))
+    done = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"encode": encoded - start, "score": done - encoded, "map": score.map}
+    print(json.dumps({"rows": rows, **found, "peak": peak / 2**20, "before": before / 2**20}))
+
+
+def growth(largest: int, plot: Path | None) -> None:
+    """Run every size in a process of its own, whose peak memory is then its own."""
+    found: list[dict[str, Any]] = []
+    for rows in (size for size in GROWTH if size <= largest):
+        done = subprocess.run(
+            [sys.executable, __file__, "--grow", str(rows)], capture_output=True, text=True, check=True
+        )
+        found.append(json.loads(done.stdout))
+    table(
+        f"Growth of re-ranking, {DIMENSIONS} dimensions, a tenth of the vectors queries",
+        [
+            "vectors",
+            "encode, s",
+            "rank and score, s",
+            "peak memory of the process, GiB",
+            "of it vectors and libraries, GiB",
+        ],
+        [[f"{f['rows']:,}", *(f"{f[name]:.2f}" for name in ("encode", "score", "peak", "before"))] for f in found],
+    )
+    if plot:
+        draw(found, plot)
+
+
+def draw(found: list[dict[str, Any]], path: Path) -> None:
+    """Plot time and memory over the number of vectors."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.16, 2.6), layout="constrained")
+    rows = [f["rows"] for f in found]
+    for axes, values, label in (
+        (figure.add_subplot(1, 2, 1), [f["encode"] + f["score"] for f in found], "re-rank and score, seconds"),
+        (figure.add_subplot(1, 2, 2), [f["peak"] for f in found], "peak memory of the process, GiB"),
+    ):
+        axes.loglog(rows, values, "o-", color="#0072B2")
+        axes.set_xlabel("vectors")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+def bandwidth() -> float:
+    """Return the bytes per second at which all cores together read memory."""
+    block = torch.ones(2**28)
+    return 4 * len(block) / seconds(block.sum, 5)
+
+
+def search(rows: int) -> None:
+    """Exact top-20 of 100 queries in one pass over a memory-mapped float16 file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gallery.npy"
+        gallery = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(rows, DIMENSIONS))
+        generator = torch.Generator().manual_seed(0)
+        for start in range(0, rows, 20_000):
+            part = gallery[start : start + 20_000]
+            part[:] = torch.randn(len(part), DIMENSIONS, generator=generator).half().numpy()
+        gallery.flush()
+        mapped = np.load(path, mmap_mode="r")
+        query = torch.randn(100, DIMENSIONS, generator=generator)
+        took = seconds(lambda: nearest(query, mapped, 20), 2)
+        speed = bandwidth()
+        rate = mapped.nbytes / took
+        head = ["vectors", "queries", "time, s", "read, GB/s", "memory, GB/s", "share", "products, GFLOP/s"]
+        flops = 2 * rows * DIMENSIONS * len(query) / took / 1e9
+        row = [
+            f"{rows:,}",
+            "100",
+            f"{took:.2f}",
+            f"{rate / 1e9:.2f}",
+            f"{speed / 1e9:.1f}",
+            f"{rate / speed:.0%}",
+            f"{flops:.0f}",
+        ]
+        table("Exact search, float16 file", head, [row])
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = ["metrics", "rerank", "growth", "search"]
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="parts to run")
+    parser.add_argument("--largest", type=int, default=20_000, help="vectors of the largest growth step")
+    parser.add_argument("--search-rows", type=int, default=1_000_000, help="vectors of the search")
+    parser.add_argument("--plot", type=Path, help="write the growth as a picture")
+    parser.add_argument("--grow", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.grow:
+        grow(options.grow)
+        return
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    if "metrics" in options.only:
+        metrics()
+    if "rerank" in options.only:
+        rerank()
+    if "growth" in options.only:
+        growth(options.largest, options.plot)
+    if "search" in options.only:
+        search(options.search_rows)
+
+
+if __name__ == "__main__":
+    main()

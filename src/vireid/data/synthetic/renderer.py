@@ -1,0 +1,111 @@
+"""Pictures of synthetic people: the renderer's front door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vireid.data.synthetic import shade
+from vireid.data.synthetic.backdrop import backdrop
+from vireid.data.synthetic.geometry import Scene, build
+from vireid.data.synthetic.identity import Identity
+from vireid.data.synthetic.raster import trace
+from vireid.data.synthetic.view import View
+from vireid.types import Modality, VireidError
+
+FINE = 2  # samples per pixel and axis: edges of people are averaged over 2 x 2 samples
+BATCH_SAMPLES = 250_000  # images are rendered in batches of about so many samples, which stay in the caches
+
+
+def render(
+    people: Sequence[Identity],
+    views: Sequence[View],
+    modality: Modality,
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Render person ``i`` as view ``i`` shows it: uint8 (n, height, width, 3) on ``device``.
+
+    Infrared images carry three equal channels. The same arguments give the same bytes whatever the batch,
+    the number of threads or the device. Raises ``VireidError`` when the two lists differ in length or a
+    side is below 8 pixels.
+    """
+    return render_with_masks(people, views, modality, height, width, device)[0]
+
+
+def render_with_masks(
+    people: Sequence[Identity],
+    views: Sequence[View],
+    modality: Modality,
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+) -> tuple[Tensor, Tensor]:
+    """Like ``render``, with masks beside the images: bool (n, height, width), True where the person shows."""
+    if len(people) != len(views):
+        raise VireidError(f"views: expected one for each of the {len(people)} people, got {len(views)}")
+    if min(height, width) < 8:
+        raise VireidError(f"height, width: expected at least 8 pixels, got {height} x {width}")
+    target = torch.device(device)
+    step = max(1, BATCH_SAMPLES // (FINE * FINE * height * width))
+    parts = [
+        _render_batch(people[i : i + step], views[i : i + step], modality, height, width, target)
+        for i in range(0, len(people), step)
+    ]
+    if not parts:
+        empty = torch.empty((0, height, width, 3), dtype=torch.uint8, device=target)
+        return empty, empty[..., 0].bool()
+    return torch.cat([images for images, _ in parts]), torch.cat([masks for _, masks in parts])
+
+
+def _render_batch(
+    people: Sequence[Identity],
+    views: Sequence[View],
+    modality: Modality,
+    height: int,
+    width: int,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    is_visible = modality is Modality.VISIBLE
+    count, rows, columns = len(people), FINE * height, FINE * width
+    scene = build(people, views, rows, columns)
+    hits = trace(scene, count, rows, columns, device)
+    image = torch.div(hits.sample, rows * columns, rounding_mode="floor")
+    if is_visible:
+        light = shade.visible(scene, hits, image, views)
+    else:
+        light = shade.infrared(
+            scene, hits, image, views, _ray_lengths(scene, rows, columns, device).index_select(0, hits.sample)
+        )
+    channels = shade.VISIBLE if is_visible else shade.INFRARED
+    scenery = backdrop(views, scene.windows, height, width, channels, device)
+    behind = shade.light_backdrop(scenery, views, is_visible)
+    samples = torch.zeros((len(light), count * rows * columns), device=device).index_copy_(1, hits.sample, light)
+    ones = torch.zeros(count * rows * columns, device=device).index_fill_(0, hits.sample, 1.0)
+    covered = _gather(ones.view(1, count, height, FINE, width, FINE))
+    total = _gather(samples.view(-1, count, height, FINE, width, FINE))
+    blended = (total + behind * (FINE * FINE - covered)) / (FINE * FINE)
+    body = torch.as_tensor(scene.body, device=device).index_select(0, hits.primitive).float()
+    person = torch.zeros(count * rows * columns, device=device).index_copy_(0, hits.sample, body)
+    mask = _gather(person.view(1, count, height, FINE, width, FINE))[0] >= 0.5 * FINE * FINE
+    return shade.expose(blended, views, is_visible), mask
+
+
+def _gather(samples: Tensor) -> Tensor:
+    """Add up the samples of each pixel, in a fixed order: (c, n, h, 2, w, 2) to (c, n, h, w)."""
+    return samples[:, :, :, 0, :, 0] + samples[:, :, :, 0, :, 1] + samples[:, :, :, 1, :, 0] + samples[:, :, :, 1, :, 1]
+
+
+def _ray_lengths(scene: Scene, rows: int, columns: int, device: torch.device) -> Tensor:
+    """Length of every sample's ray per unit of depth, flat (n * rows * columns,) float32."""
+
+    def each(name: str) -> Tensor:
+        values = [getattr(window, name) for window in scene.windows]
+        return torch.tensor(values, dtype=torch.float64, device=device).float()[:, None, None]
+
+    u = each("left") + each("width") * ((torch.arange(columns, device=device) + 0.5) / columns)
+    v = each("top") + each("height") * ((torch.arange(rows, device=device) + 0.5) / rows)[:, None]
+    return (1.0 + u * u + v * v).sqrt().flatten()
