@@ -1,8 +1,6 @@
-"""k-reciprocal re-ranking in the shape everyone uses: full matrices and one image at a time, here in float64."""
+"""k-reciprocal re-ranking in the shape everyone uses: full matrices, one image at a time."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +14,22 @@ def k_reciprocal_distance(
     k1: int = 20,
     k2: int = 6,
     weight: float = 0.3,
-    codes: type[np.floating[Any]] = np.float64,
+    *,
+    exact: bool = True,
 ) -> Array:
     """Return the (queries, gallery) distances.
 
-    ``codes`` is the type of the encodings and Jaccard distances: float64 for comparisons, float16 as in the scripts
-    that everyone copies, for timing.
+    ``exact`` keeps everything in float64; without it distances are float32 and encodings float16, as in the scripts
+    that everyone copies.
     """
-    images = np.concatenate([np.asarray(query, np.float64), np.asarray(gallery, np.float64)])
+    number, short = (np.float64, np.float64) if exact else (np.float32, np.float16)
+    images = np.concatenate([np.asarray(query, number), np.asarray(gallery, number)])
     images = images / np.linalg.norm(images, axis=1, keepdims=True)
     queries, total = len(np.asarray(query)), len(images)
-    distance = 2.0 - 2.0 * (images @ images.T)
-    distance = np.maximum(distance, 0.0)
-    distance = distance / distance.max(axis=1, keepdims=True)
-    order = np.argsort(-(images @ images.T), axis=1, kind="stable")
-    code = np.zeros((total, total), codes)
+    distance = np.maximum(2 - 2 * (images @ images.T), 0)
+    distance = np.transpose(distance / distance.max(axis=0))
+    order = np.argsort(distance, axis=1, kind="stable").astype(np.int32)
+    code = np.zeros_like(distance, dtype=short)
     for image in range(total):
         expanded = reciprocal(order, image, k1)
         mutual = expanded
@@ -41,11 +40,14 @@ def k_reciprocal_distance(
         weights = np.exp(-distance[image, expanded])
         code[image, expanded] = weights / weights.sum()
     if k2 > 1:
-        code = np.stack([code[order[image, :k2]].mean(axis=0) for image in range(total)])
+        averaged = np.zeros_like(code)
+        for image in range(total):
+            averaged[image] = np.mean(code[order[image, :k2]], axis=0)
+        code = averaged
     holders = [np.where(code[:, column] != 0)[0] for column in range(total)]
-    jaccard = np.zeros((queries, total), codes)
+    jaccard = np.zeros((queries, total), short)
     for image in range(queries):
-        shared = np.zeros(total, codes)
+        shared = np.zeros(total, short)
         for column in np.where(code[image] != 0)[0]:
             others = holders[column]
             shared[others] += np.minimum(code[image, column], code[others, column])
@@ -54,8 +56,8 @@ def k_reciprocal_distance(
     return final
 
 
-def reciprocal(order: npt.NDArray[np.int64], image: int, k: int) -> npt.NDArray[np.int64]:
+def reciprocal(order: npt.NDArray[np.int32], image: int, k: int) -> npt.NDArray[np.int32]:
     """Return the neighbours of an image, among its k nearest and itself, that have it among theirs."""
     forward = order[image, : k + 1]
-    found: npt.NDArray[np.int64] = forward[(order[forward, : k + 1] == image).any(axis=1)]
+    found: npt.NDArray[np.int32] = forward[(order[forward, : k + 1] == image).any(axis=1)]
     return found

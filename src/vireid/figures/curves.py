@@ -111,14 +111,17 @@ def det_figure(curves: dict[str, tuple[Values, Values]], width: float = COLUMN_W
     if not 1 <= len(curves) <= len(PALETTE):
         raise VireidError(f"DET curves: expected 1 to {len(PALETTE)} settings in one figure, got {len(curves)}")
     with drawing():
-        figure = new_figure(width, 0.72 * width)
+        figure = new_figure(width, 0.6 * width + 0.15 * len(curves))
         axes = figure.add_subplot()
         for (label, (false_match, missed)), colour, dashes in zip(curves.items(), PALETTE, DASHES, strict=False):
             shown = (false_match > 0) & (missed > 0)
             axes.plot(100 * false_match[shown], 100 * missed[shown], color=colour, linestyle=dashes, label=_key(label))
         axes.set(xscale="log", yscale="log", xlabel="false-match rate (%)", ylabel="false-non-match rate (%)")
+        for axis in (axes.xaxis, axes.yaxis):  # the default formatter writes TeX, which an SVG's text cannot show
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
         axes.grid()
-        axes.legend(loc="best", handlelength=2.4)
+        figure.legend(loc="outside lower left", alignment="left", handlelength=2.8)
     return figure
 
 

@@ -8,6 +8,7 @@ from vireid.figures.curves import det_figure
 from vireid.figures.report import Cell, Curve, Table
 from vireid.figures.style import to_svg
 from vireid.reporting.evaluate import Evaluation
+from vireid.reporting.wording import direction_name, plain_results
 
 
 def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
@@ -18,13 +19,12 @@ def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
 
 def det_curve(evaluation: Evaluation) -> Curve:
     """Detection error trade-off of every setting."""
-    curves = {
-        name: (
-            np.array([point.false_match_rate for point in analysis.det]),
-            np.array([point.false_non_match_rate for point in analysis.det]),
-        )
-        for name, analysis in list(evaluation.analyses.items())[:5]
-    }
+    curves = {}
+    for result in plain_results(evaluation)[:6]:  # as many as the palette tells apart
+        det = evaluation.analyses[result.setting.name].det
+        rates = [(point.false_match_rate, point.false_non_match_rate) for point in det]
+        false_match, missed = np.array(rates).T
+        curves[direction_name(result)] = false_match, missed
     caption = "Per comparison: how many true matches an alarm misses at a given rate of false ones."
     return Curve("Detection error trade-off", to_svg(det_figure(curves)), caption)
 

@@ -18,6 +18,7 @@ from vireid.files import write_json
 from vireid.reporting.details import det_curve, detail_tables
 from vireid.reporting.evaluate import Evaluation
 from vireid.reporting.pictures import heatmap_rows, query_lists, spread_queries
+from vireid.reporting.wording import direction_name, plain_results
 
 COLUMNS = ("Setting", "Feature", "Ranking", "R1", "R5", "R10", "R20", "mAP", "mINP", "Trials", "Valid queries")
 
@@ -62,15 +63,6 @@ def make_report(evaluation: Evaluation) -> Report:
     )
 
 
-def plain_results(evaluation: Evaluation) -> tuple[Result, ...]:
-    """The results to look at first: one per published setting, the paper's feature, nothing added."""
-    first: dict[str, Result] = {}
-    for result in evaluation.results:
-        if result.setting.search != "mixed":
-            first.setdefault(result.setting.name, result)
-    return tuple(first.values())
-
-
 def summary(evaluation: Evaluation) -> tuple[str, ...]:
     """Sentences on what was measured, on what, and what to keep in mind."""
     dataset, run, info = evaluation.dataset, evaluation.runs[0], evaluation.runs[0].info
@@ -92,13 +84,6 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
     if len(evaluation.runs) > 1:
         sentences.append(f"Numbers are means over {len(evaluation.runs)} runs; pictures are of {run.folder.name}.")
     return tuple(sentences)
-
-
-def direction_name(result: Result) -> str:
-    """How a reader calls a setting: search mode and direction."""
-    search = {"whole": "", "all": "All search, ", "indoor": "Indoor search, "}[result.setting.search]
-    name = result.setting.direction.replace("-to-", " to ")
-    return f"{search}{name}" if search else name.capitalize()
 
 
 def results_table(results: tuple[Result, ...]) -> Table:

@@ -116,17 +116,20 @@ def unit_rows(embeddings: Tensor, name: str, dtype: torch.dtype = torch.float32,
     if 0 in embeddings.shape:
         raise VireidError(f"{name}: no embeddings (shape {tuple(embeddings.shape)}); at least one is needed")
     out = torch.empty(embeddings.shape, dtype=dtype, device=embeddings.device)
+    wide = torch.promote_types(embeddings.dtype, dtype)
     for start in range(0, len(embeddings), _CHUNK):
-        out[start : start + _CHUNK] = _unit(embeddings[start : start + _CHUNK].to(dtype), name, first + start)
+        part = slice(start, start + _CHUNK)
+        out[part] = _unit(embeddings[part], name, wide, first + start)
     return out
 
 
-def _unit(rows: Tensor, name: str, first: int) -> Tensor:
+def _unit(rows: Tensor, name: str, dtype: torch.dtype, first: int) -> Tensor:
     """`unit_rows` of rows that start at row number ``first`` of the whole."""
-    length: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True, dtype=dtype)
     if bool(((length > 1e-15) & (length < 1e15)).all()):
         return rows / length
     # Some squares may have left the range of the type: scaled by the largest value they do not.
+    rows = rows.to(dtype)
     largest = rows.abs().amax(dim=1, keepdim=True)
     for bad, what in ((~torch.isfinite(largest), "holds NaN or infinite values"), (largest == 0, "is all zeros")):
         if bool(bad.any()):

@@ -40,8 +40,7 @@ class SparseRows:
         return cls(start, keys % shape[1], values)
 
     def entries(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the entries of the given rows: (m,) position in ``rows`` and (m,) position in
-        ``columns``."""
+        """Return the entries of the given rows: (m,) position in ``rows`` and (m,) position in ``columns``."""
         counts = self.start[rows + 1] - self.start[rows]
         which = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
         first = (counts.cumsum(0) - counts)[which]
@@ -104,8 +103,7 @@ class KReciprocalRanking(Ranking):
         return (2 - 2 * cosine).clamp_min_(0).div_(self._largest[rows])
 
     def _encode(self, near: Tensor, half: int) -> SparseRows:
-        """Weights exp(-distance) over the expanded k-reciprocal neighbours of every image, rows summing to
-        1."""
+        """Weights exp(-distance) over the expanded k-reciprocal neighbours of every image, rows summing to 1."""
         n = len(near)
         mutual_half = _mutual(near[:, :half])
         parts = [_reciprocal_sets(near, mutual_half, start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
@@ -121,13 +119,16 @@ class KReciprocalRanking(Ranking):
         shared = self._codes.values.new_zeros(len(rows) * self.gallery)
         which, entry = self._codes.entries(rows)
         column, value = self._codes.columns[entry], self._codes.values[entry]
-        meets = (self._by_column.start[column + 1] - self._by_column.start[column]).cumsum(0)
+        place = which * self.gallery
         # In parts that meet about _MEETINGS gallery entries each: these are held one by one.
-        parts = meets // _MEETINGS
-        for part in (parts == number for number in torch.unique(parts).tolist()):
+        meets = (self._by_column.start[column + 1] - self._by_column.start[column]).cumsum(0) // _MEETINGS
+        start = 0
+        for count in torch.unique_consecutive(meets, return_counts=True)[1].tolist():
+            part = slice(start, start + count)
             source, met = self._by_column.entries(column[part])
-            place = which[part][source] * self.gallery + self._by_column.columns[met]
-            shared.index_add_(0, place, torch.minimum(value[part][source], self._by_column.values[met]))
+            low = torch.minimum(value[part][source], self._by_column.values[met])
+            shared.index_add_(0, place[part][source] + self._by_column.columns[met], low)
+            start += count
         # Both rows sum to 1, so the maxima sum to 2 minus the minima.
         return shared.div_(2 - shared).neg_().add_(1).view(len(rows), self.gallery)
 

@@ -28,7 +28,7 @@ SHADOW = 0.45  # radius of the shadow under a person, metres
 class Backdrop:
     """Floor and wall as the pixels of a batch see them.
 
-    ``reflectance`` (n, h, w, channels), ``shadow`` (n, h, w) factor on visible light; of the surface's row
+    ``reflectance`` (channels, n, h, w), ``shadow`` (n, h, w) factor on visible light; of the surface's row
     in the image: ``sun`` (n, h, 1) cosine to the sun, ``lamp`` (n, h, 1) cosine to the camera, ``distance``
     (n, h, 1) metres.
     """
@@ -85,17 +85,15 @@ def backdrop(
     v = each([w.top for w in windows]) + each([w.height / rows for w in windows]) * _centres(rows, device)[:, None]
     sine, cosine = each([math.sin(c.pitch) for c in cameras]), each([math.cos(c.pitch) for c in cameras])
     stand, wall = each([c.height for c in cameras]), each([c.wall for c in cameras])
-    forward, fall = (
-        cosine - v * sine,
-        -sine - v * cosine,
-    )  # the ray's y and z in the world: the same all along a row
+    # the ray's y and z in the world: the same all along a row
+    forward, fall = cosine - v * sine, -sine - v * cosine
     to_wall = wall / forward
     to_floor = torch.where(fall < -1e-3, stand / -fall.clamp(max=-1e-3), 1e9)
     on_floor = to_floor < to_wall
     depth = torch.minimum(to_floor, to_wall)
     x, y, z = u * depth, forward * depth, stand + fall * depth
     tables = np.stack([textures(c.seed, c.number)[..., channels] for c in cameras])
-    table = torch.as_tensor(tables, device=device).flatten(0, 3)
+    table = torch.as_tensor(tables, device=device).flatten(0, 3).t().contiguous()
     first = torch.arange(len(views), device=device)[:, None, None] * 2 + torch.where(on_floor, 0, 1)
     reflectance = _sample(table, first, x / CELL, torch.where(on_floor, y, z) / CELL)
     aside, ahead = x - each([view.place[0] for view in views]), y - each([view.place[1] for view in views])
@@ -114,14 +112,14 @@ def _centres(count: int, device: torch.device) -> Tensor:
 def _sample(table: Tensor, first: Tensor, across: Tensor, along: Tensor) -> Tensor:
     """Interpolate between the four cells around (across, along) of texture ``first``; textures repeat."""
     left, low = across.floor(), along.floor()
-    right_share, high_share = (across - left)[..., None], (along - low)[..., None]
+    right_share, high_share = across - left, along - low
     column = left.long() & (SIDE - 1)
     row = low.long() & (SIDE - 1)
     beside, above = (column + 1) & (SIDE - 1), (row + 1) & (SIDE - 1)
     lower, upper = (first * SIDE + row) * SIDE, (first * SIDE + above) * SIDE
 
     def cell(index: Tensor) -> Tensor:
-        return table.index_select(0, index.flatten()).view(*index.shape, -1)
+        return table.index_select(1, index.flatten()).view(-1, *index.shape)
 
     bottom = cell(lower + column) * (1.0 - right_share) + cell(lower + beside) * right_share
     top = cell(upper + column) * (1.0 - right_share) + cell(upper + beside) * right_share

@@ -14,7 +14,9 @@ from vireid.data.synthetic.identity import Identity
 from vireid.data.synthetic.materials import Garment, Material, texture
 from vireid.data.synthetic.shapes import Array, Frames, Point, Shapes, corners, frames
 from vireid.data.synthetic.view import View
+from vireid.types import VireidError
 
+NEAR = 0.3  # metres; the tracer relies on nothing being behind the camera
 Integers = npt.NDArray[np.int64]
 
 
@@ -142,6 +144,8 @@ def _bounds(cameras: list[Window], points: Array, owner: Integers) -> Array:
     )
     ray = points - origin
     depth = _sum(ray * forward)
+    if depth.min() < NEAR:
+        raise VireidError(f"views: everything must be {NEAR} m or more before the camera, got {depth.min():.2f} m")
     u, v = _sum(ray * right) / depth, _sum(ray * down) / depth
     return np.stack([u.min(axis=1), u.max(axis=1), v.min(axis=1), v.max(axis=1)], axis=1)
 

@@ -61,16 +61,15 @@ def _test(spans: _Spans, part: slice, nearest: Tensor) -> None:
     a = (value[0] * offset + value[1]) * offset + value[2]
     b = value[3] * offset + value[4]
     discriminant = (value[5] * offset + value[6]) * offset + value[7]
-    # a <= 0: the ray runs inside the cone's opening, end on, where the balls in the joints hide the cone
-    meets = (discriminant >= 0) & (a > 1e-6)
-    a = torch.where(meets, a, 1.0)
-    root = discriminant.clamp(min=0.0).sqrt()
+    root = discriminant.sqrt()  # not a number where the ray misses, and no comparison below holds for that
     near, far = (-b - root) / a, (-b + root) / a
+    # a <= 0: the ray runs inside the cone's opening, end on, where the balls in the joints hide the cone
+    opposed = a > 1e-6
     ray_y = value[8] * offset + value[9]
     ray_z = value[11] * offset + value[12]
     inside = []
     for t in (near, far):
-        inside.append(meets & (t > 0) & (value[10] + t * ray_y <= 1) & ((value[13] + t * ray_z).abs() <= 1))
+        inside.append(opposed & (value[10] + t * ray_y <= 1) & ((value[13] + t * ray_z).abs() <= 1))
     found = (inside[0] | inside[1]).nonzero().squeeze(1)
     depth = torch.where(inside[0], near, far).index_select(0, found)
     span = span.index_select(0, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -77,26 +78,24 @@ def _render_batch(
     if is_visible:
         light = shade.visible(scene, hits, image, views)
     else:
-        light = shade.infrared(
-            scene, hits, image, views, _ray_lengths(scene, rows, columns, device).index_select(0, hits.sample)
-        )
+        stretch = _ray_lengths(scene, rows, columns, device).index_select(0, hits.sample)
+        light = shade.infrared(scene, hits, image, views, stretch)
+    body = torch.as_tensor(scene.body, device=device).index_select(0, hits.primitive)
+    planes = torch.cat([light, torch.ones_like(light[:1]), body[None].float()])
+    *total, covered, person = _add_up(planes, hits.sample, (count, height, FINE, width, FINE))
     channels = shade.VISIBLE if is_visible else shade.INFRARED
     scenery = backdrop(views, scene.windows, height, width, channels, device)
     behind = shade.light_backdrop(scenery, views, is_visible)
-    samples = torch.zeros((len(light), count * rows * columns), device=device).index_copy_(1, hits.sample, light)
-    ones = torch.zeros(count * rows * columns, device=device).index_fill_(0, hits.sample, 1.0)
-    covered = _gather(ones.view(1, count, height, FINE, width, FINE))
-    total = _gather(samples.view(-1, count, height, FINE, width, FINE))
-    blended = (total + behind * (FINE * FINE - covered)) / (FINE * FINE)
-    body = torch.as_tensor(scene.body, device=device).index_select(0, hits.primitive).float()
-    person = torch.zeros(count * rows * columns, device=device).index_copy_(0, hits.sample, body)
-    mask = _gather(person.view(1, count, height, FINE, width, FINE))[0] >= 0.5 * FINE * FINE
-    return shade.expose(blended, views, is_visible), mask
+    blended = (torch.stack(total) + behind * (FINE * FINE - covered)) / (FINE * FINE)
+    return shade.expose(blended, views, is_visible), person >= 0.5 * FINE * FINE
 
 
-def _gather(samples: Tensor) -> Tensor:
-    """Add up the samples of each pixel, in a fixed order: (c, n, h, 2, w, 2) to (c, n, h, w)."""
-    return samples[:, :, :, 0, :, 0] + samples[:, :, :, 0, :, 1] + samples[:, :, :, 1, :, 0] + samples[:, :, :, 1, :, 1]
+def _add_up(planes: Tensor, sample: Tensor, shape: tuple[int, int, int, int, int]) -> Tensor:
+    """Add what the samples of a pixel see, in a fixed order: (c, m) at samples (m,) to (c, n, h, w)."""
+    empty = torch.zeros((len(planes), math.prod(shape)), device=planes.device)
+    grid = empty.scatter_(1, sample.expand(len(planes), -1), planes).view(-1, *shape)
+    upper, lower = grid[:, :, :, 0], grid[:, :, :, 1]
+    return upper[..., 0] + upper[..., 1] + lower[..., 0] + lower[..., 1]
 
 
 def _ray_lengths(scene: Scene, rows: int, columns: int, device: torch.device) -> Tensor:

@@ -126,7 +126,7 @@ def lamp_gain(view: View) -> float:
 
 def light_backdrop(scenery: Backdrop, views: Sequence[View], is_visible: bool) -> Tensor:
     """Return the backdrop's linear light (channels, n, h, w)."""
-    reflectance = scenery.reflectance.permute(3, 0, 1, 2)
+    reflectance = scenery.reflectance
     device = reflectance.device
 
     def each(values: Sequence[float] | Sequence[tuple[float, float, float]]) -> Tensor:
