@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 # Read when PyTorch is first imported: threads that wait sleep instead of spinning. Beside one other busy process on
 # two cores training is six times faster for it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
 
 import vireid
 from vireid.config import load_recipe, recipe_fields, shipped_recipes
@@ -56,11 +59,13 @@ def demo(
 
     with _bars() as bars:
         report = run_demo(out, bars)
+    program = os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else "vireid"
     print(
         f"\nThe report is {report}\n\nNext, try:\n"
-        f"  vireid evaluate {out} --data {out}-data --flip --rerank\n"
-        f"  vireid embed {out} {out}-data features.npz && vireid score features.npz --protocol sysu\n"
-        "  vireid train --recipe sysu-dfw --data PATH_OF_YOUR_SYSU-MM01"
+        f"  {program} evaluate {out} --data {out}-data --flip --rerank\n"
+        f"  {program} embed {out} {out}-data features.npz && {program} score features.npz --protocol sysu\n"
+        f"  {program} data render runs/regdb-like --like regdb --ids 40 --images 2\n"
+        f"With a real set: {program} train --recipe sysu-dfw --data PATH_OF_SYSU-MM01"
     )
 
 
@@ -225,16 +230,13 @@ def cost(
 
     Example: `vireid cost --recipe sysu-dfw model.branches=3`
     """
-    from vireid.models.cost import measure_cost
-    from vireid.models.network import TwoStreamNetwork
+    from vireid.models.cost import measure_alone
     from vireid.reporting.terminal import cost_table
     from vireid.training.device import default_device
 
-    costs = {}
-    for name in (recipe,) if recipe else ("baseline", "regdb-dfw"):
-        settings = load_recipe(name, overrides)
-        network = TwoStreamNetwork(settings.model, classes=1).to(default_device())
-        costs[settings.name] = measure_cost(network, settings.data.height, settings.data.width)
+    names = (recipe,) if recipe else ("baseline", "regdb-dfw")
+    recipes = [load_recipe(name, overrides) for name in names]
+    costs = {r.name: measure_alone(r.model, r.data.height, r.data.width, default_device()) for r in recipes}
     if as_json:
         _print_json({name: c.to_dict() for name, c in costs.items()})
     else:
@@ -264,6 +266,7 @@ def embed(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit 2 with one line on a user's mistake, 130 when interrupted."""
+    warnings.showwarning = lambda message, *_: print(f"vireid: warning: {message}", file=sys.stderr)
     try:
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except VireidError as error:
@@ -271,7 +274,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CycloptsError as error:
         _fail(f"{' '.join(str(error).split())} See vireid --help.", 2)
     except KeyboardInterrupt:
-        _fail("interrupted; a training run goes on with --resume", 130)
+        _fail("interrupted; run the same command again, train with --resume", 130)
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path and its permissions", 2)
+    except torch.OutOfMemoryError:
+        _fail("out of GPU memory; lower data.identities, data.images or the image size", 2)
     sys.exit(status or 0)
 
 
@@ -296,6 +303,7 @@ def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
         def update(done: int, total: int) -> None:
             if not task:
                 task.append(progress.add_task(name, total=total))
+            if not progress.live.is_started:
                 progress.start()
             progress.update(task[0], completed=done, total=total)
             if done == total:

@@ -123,8 +123,6 @@ class LossConfig:
 
     identity: float = Field(default=1.0, ge=0)
     """Weight of the identity cross-entropy of each branch."""
-    normalise: bool = False
-    """Triplet and hetero-center losses on L2-normalised features; training from scratch needs it."""
     triplet: TripletConfig = Field(default_factory=TripletConfig)
     """Triplet part of L_ReID."""
     hetero_center: HeteroCenterConfig = Field(default_factory=HeteroCenterConfig)
@@ -177,7 +175,7 @@ class TrainingConfig:
 class Recipe:
     """All settings of one run."""
 
-    name: str = "custom"
+    name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name shown in reports."""
     summary: str = ""
     """One line on what the recipe reproduces."""
@@ -231,6 +229,12 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
     """Validate nested dictionaries into a `Recipe`; the error names field, expected value and nearest field name."""
+    for name, kind, _, _ in recipe_fields():
+        value: Any = fields
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, bool) and kind != "bool":  # YAML reads yes, no, on and off as these
+            raise VireidError(f"{source}: {name}={value}: expected {kind}, got a yes or no")
     try:
         return _ADAPTER.validate_python(fields)
     except ValidationError as error:

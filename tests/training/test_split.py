@@ -5,7 +5,7 @@ import pytest
 from tests.tiny import tiny_dataset
 from tests.trees import write_regdb
 from vireid.data.layouts import open_dataset
-from vireid.training.split import fingerprint, split_training, unseen
+from vireid.training.split import fingerprint, folder_names, split_training, unseen
 from vireid.types import VireidError
 
 
@@ -48,18 +48,20 @@ def test_a_folder_run_is_tested_on_identities_it_never_saw(tmp_path: Path) -> No
     info = {
         "layout": "folder",
         "trial": None,
+        "data": str(dataset.root.resolve()),
         "fingerprint": fingerprint(dataset),
-        "training_identities": sorted(trained),
-        "validation_identities": [],
+        "seen_folders": folder_names(s for s in dataset.train if s.identity in trained),
     }
     assert {s.identity for s in unseen(dataset, info).test} == {s.identity for s in dataset.test} - trained
-    foreign = info | {"fingerprint": "of another tree"}
+    assert len(unseen(tiny_dataset(tmp_path / "a", identities=9), info).test) == 5 * 6  # one more person has come
+    assert len(unseen(tiny_dataset(tmp_path / "copy", identities=8), info).test) == 4 * 6
+    foreign = info | {"fingerprint": "of another tree", "data": "elsewhere"}
     assert unseen(dataset, foreign) is dataset
 
 
 def test_a_regdb_run_is_refused_on_another_trial(tmp_path: Path) -> None:
     root = write_regdb(tmp_path / "regdb")
-    info = {"layout": "regdb", "trial": 2, "fingerprint": ""}
+    info = {"layout": "regdb", "trial": 2, "fingerprint": "", "data": ""}
     assert unseen(open_dataset(root, trial=2), info).trial == 2
     with pytest.raises(VireidError, match=r"trial 3: this run was trained on RegDB trial 2"):
         unseen(open_dataset(root, trial=3), info)

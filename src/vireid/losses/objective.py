@@ -6,7 +6,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from vireid.config import LossConfig
 from vireid.losses.hetero_center import HeteroCenterTriplet
@@ -53,17 +52,14 @@ class Objective(nn.Module):
         """
         config, parts, total = self.config, {}, torch.zeros((), device=labels.device)
         rows = (labels, modalities)
-        pooled, final = output.pooled, torch.cat(output.pooled, 1)
-        if config.normalise:
-            pooled, final = tuple(normalize(x.float()) for x in pooled), normalize(final.float())
         if config.identity > 0:
             parts["identity"] = torch.stack([self.identity(x, *rows) for x in output.logits]).sum()
             total = total + config.identity * parts["identity"]
         if config.triplet.weight > 0:
-            parts["triplet"] = torch.stack([self.triplet(x, *rows) for x in pooled]).sum()
+            parts["triplet"] = torch.stack([self.triplet(x, *rows) for x in output.pooled]).sum()
             total = total + config.triplet.weight * parts["triplet"]
         if config.hetero_center.weight > 0:
-            parts["hetero_center"] = self.hetero_center(final, *rows)
+            parts["hetero_center"] = self.hetero_center(torch.cat(output.pooled, 1), *rows)
             total = total + config.hetero_center.weight * parts["hetero_center"]
         if config.overlap.weight > 0 and len(output.maps) > 1:
             parts["overlap"] = self.overlap(torch.stack(output.maps, 1), *rows)

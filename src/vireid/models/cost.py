@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vireid.config import ModelConfig
 from vireid.models.network import TwoStreamNetwork
 
 
@@ -19,7 +22,8 @@ class Cost:
 
     ``parameters`` leave out the classifiers, which retrieval drops. ``macs`` counts convolutions and linear layers,
     ``macs_with_batchnorm`` adds two operations per BatchNorm output element, the convention of Table 2.
-    ``peak_memory`` is in bytes: allocated on a GPU, resident set of the process on a CPU.
+    ``peak_memory`` is in bytes, for 16 images at a time: allocated on a GPU; on a CPU the resident set of the process,
+    PyTorch itself included.
     """
 
     parameters: int
@@ -62,6 +66,16 @@ def count_macs(network: TwoStreamNetwork, height: int, width: int) -> tuple[int,
             hook.remove()
         network.train(training)
     return counts["mac"], counts["mac"] + counts["norm"]
+
+
+def measure_alone(config: ModelConfig, height: int, width: int, device: torch.device) -> Cost:
+    """`measure_cost` in a process of its own: the peak of a process says nothing of the second thing measured in it."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_build_and_measure, config, height, width, device).result()
+
+
+def _build_and_measure(config: ModelConfig, height: int, width: int, device: torch.device) -> Cost:
+    return measure_cost(TwoStreamNetwork(config, classes=1).to(device), height, width)
 
 
 @torch.no_grad()

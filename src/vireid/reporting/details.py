@@ -13,8 +13,8 @@ from vireid.reporting.wording import direction_name, plain_results
 
 def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     """Confidence intervals, camera and modality pairs, alarm thresholds, and the test against another run."""
-    tables = [_intervals(evaluation), _pairs(evaluation), _thresholds(evaluation)]
-    return tuple(tables + ([_differences(evaluation)] if evaluation.differences else []))
+    makers = [_intervals, _pairs, _thresholds] if evaluation.analyses else []
+    return tuple(make(evaluation) for make in makers + ([_differences] if evaluation.differences else []))
 
 
 def det_curve(evaluation: Evaluation) -> Curve:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 import vireid
+from vireid.config import Recipe
 from vireid.data.layouts import open_dataset, synthetic_record
 from vireid.data.pixels import PixelStore
 from vireid.evaluation.analysis import Analysis, analyse
@@ -18,7 +19,7 @@ from vireid.evaluation.protocols import Setting, mixed_setting, settings_for
 from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
 from vireid.evaluation.uncertainty import Difference, compare
 from vireid.training.checkpoint import Run, load_run
-from vireid.training.device import default_device, resolve_precision
+from vireid.training.device import default_device, describe
 from vireid.training.embed import FEATURES, embed
 from vireid.training.split import unseen
 from vireid.types import Dataset, Features, VireidError
@@ -56,11 +57,16 @@ class Evaluation:
                 "synthetic": self.synthetic,
             },
             "runs": [
-                {"name": run.folder.name} | {k: run.info[k] for k in ("layout", "trial", "seed", "git", "versions")}
+                {"name": run.folder.name, "precision": run.precision, "device": describe(default_device())}
+                | {k: run.info[k] for k in ("layout", "trial", "seed", "git", "versions")}
                 for run in self.runs
             ],
             "results": [result.to_dict() for result in self.results],
-            "comparability": list(comparability(self.results)),
+            "comparability": list(
+                comparability(
+                    [r for r in self.results if r.setting in self.settings and r.facts == self.results[0].facts]
+                )
+            ),
             "analyses": {name: analysis.to_dict() for name, analysis in self.analyses.items()},
             "differences": {
                 name: {number: asdict(difference) for number, difference in numbers.items()}
@@ -85,7 +91,8 @@ def evaluate_runs(
 ) -> Evaluation:
     """Evaluate runs on the identities of ``data`` that they did not train on.
 
-    Results of several runs (RegDB: one per trial) are pooled into means over all their trials.
+    Results of several runs (RegDB: one per trial) are pooled into means over all their trials. They must be runs of one
+    recipe, each of another seed or trial.
 
     Args:
         trial: RegDB split; by default that of the run, or 1 for a run of another layout.
@@ -108,15 +115,31 @@ def evaluate_runs(
 
     parts = [one(folder) for folder in folders]
     first = parts[0]
+    if len(parts) > 1:
+        _require_poolable([part.runs[0] for part in parts])
+        first = replace(first, analyses={})  # they look behind one run's numbers, not behind the mean
     results = tuple(pool(same) for same in zip(*(part.results for part in parts), strict=True))
     runs = tuple(run for part in parts for run in part.runs)
-    differences = _differences(first, one(against)) if against else {}
+    differences = _differences(parts[0], one(against)) if against else {}
     return replace(first, runs=runs, results=results, differences=differences)
+
+
+def _require_poolable(runs: list[Run]) -> None:
+    def kind(run: Run) -> Recipe:
+        return replace(run.recipe, training=replace(run.recipe.training, seed=0))
+
+    for run in runs[1:]:
+        if kind(run) != kind(runs[0]):
+            raise VireidError(f"{run.folder}: another recipe than {runs[0].folder}; pool runs of one recipe only")
+    draws = [(run.info["trial"], run.info["seed"]) for run in runs]
+    for position, draw in enumerate(draws):
+        if draw in draws[:position]:
+            raise VireidError(f"{runs[position].folder}: same trial and seed as another of the runs; give each once")
 
 
 def _differences(first: Evaluation, second: Evaluation) -> dict[str, dict[str, Difference]]:
     ours, others = ({r.setting.name: r for r in reversed(e.results)} for e in (first, second))
-    return {name: compare(ours[name].trials, others[name].trials) for name in first.analyses}
+    return {name: compare(ours[name].trials, others[name].trials) for name in ours}
 
 
 def _evaluate_run(
@@ -131,9 +154,8 @@ def _evaluate_run(
     data = run.recipe.data
     store = PixelStore.build(dataset.test, data.height, data.width, cache=cache, progress=progress)
     flips = (False, True) if flip else (False,)
-    precision = resolve_precision(run.recipe.training.precision, next(run.network.parameters()).device)
     embedded = {
-        flipped: embed(run.network, store, dataset.test, flip=flipped, precision=precision, progress=progress)
+        flipped: embed(run.network, store, dataset.test, flip=flipped, precision=run.precision, progress=progress)
         for flipped in flips
     }
     results = [

@@ -14,7 +14,7 @@ from vireid.data.pixels import PixelStore
 from vireid.evaluation.protocols import settings_for
 from vireid.files import atomic_path
 from vireid.training.checkpoint import load_run
-from vireid.training.device import default_device, resolve_precision
+from vireid.training.device import default_device
 from vireid.training.embed import FEATURES, embed
 from vireid.training.split import unseen
 from vireid.types import Dataset, Features, Modality, Sample, VireidError
@@ -52,8 +52,7 @@ def write_features(
         samples = _loose(source, modality)
     size = (run.recipe.data.height, run.recipe.data.width)
     store = PixelStore.build(samples, *size, progress=progress)
-    precision = resolve_precision(run.recipe.training.precision, next(run.network.parameters()).device)
-    features = embed(run.network, store, samples, flip=flip, precision=precision, progress=progress)[FEATURES[0]]
+    features = embed(run.network, store, samples, flip=flip, precision=run.precision, progress=progress)[FEATURES[0]]
     arrays: dict[str, Any] = {
         "embeddings": features.embeddings.numpy(),
         "paths": np.array([str(s.path) for s in samples]),

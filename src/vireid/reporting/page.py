@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,11 @@ from vireid.reporting.details import det_curve, detail_tables
 from vireid.reporting.evaluate import Evaluation
 from vireid.reporting.pictures import heatmap_rows, query_lists, spread_queries
 from vireid.reporting.wording import direction_name, plain_results
+from vireid.training.monitor import read_metrics
 
 COLUMNS = ("Setting", "Feature", "Ranking", "R1", "R5", "R10", "R20", "mAP", "mINP", "Trials", "Valid queries")
+
+QUERIES = "Queries are spread evenly over the query list, chosen without looking at the answers; first trial."
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> tuple[Path, Path]:
@@ -45,15 +47,17 @@ def make_report(evaluation: Evaluation) -> Report:
     run = evaluation.runs[0]
     title = f"{run.recipe.name} on {evaluation.dataset.root.name}"
     lists = tuple(
-        RankedSection(direction_name(r), query_lists(evaluation, r.setting, r.trials[0]), _list_note(r))
+        RankedSection(direction_name(r), query_lists(evaluation, r.setting, r.trials[0]), QUERIES)
         for r in _one_per_direction(shown)
     )
-    rows = [int(r.setting.trials[0].query[i]) for r in _one_per_direction(shown) for i in _first_queries(r)]
+    rows = [
+        int(r.setting.trials[0].query[i]) for r in _one_per_direction(shown) for i in spread_queries(r.trials[0], 3)
+    ]
     return Report(
         title=title,
         summary=summary(evaluation),
         headlines=tuple(headline for r in shown for headline in _headlines(r)),
-        curves=(*_curves(shown), det_curve(evaluation)),
+        curves=(*_curves(shown), *([det_curve(evaluation)] if evaluation.analyses else [])),
         ranked=lists,
         heatmaps=heatmap_rows(evaluation, rows),
         tables=(results_table(evaluation.results), *detail_tables(evaluation)),
@@ -138,18 +142,8 @@ def _one_per_direction(results: tuple[Result, ...]) -> tuple[Result, ...]:
     return tuple(first.values())
 
 
-def _first_queries(result: Result, count: int = 3) -> list[int]:
-    return spread_queries(result.trials[0], count)
-
-
-def _list_note(result: Result) -> str:
-    return "Queries are spread evenly over the query list, chosen without looking at the answers; first trial."
-
-
 def _training(run: Path) -> tuple[Curve, ...]:
-    path = run / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    lines = [line for line in lines if "total" in line]
+    lines = [line for line in read_metrics(run) if "total" in line]
     if not lines:
         return ()
     names = [n for n in lines[0] if n not in ("step", "epoch", "lr", "images_per_second")]

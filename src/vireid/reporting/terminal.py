@@ -45,6 +45,11 @@ def result_tables(results: tuple[Result, ...]) -> list[Table]:
         label += f", {result.method}" if result.method != "cosine" else ""
         numbers = (f"{100 * mean[n]:.2f}" + f"±{100 * std[n]:.1f}" * (trials > 1) for n in mean)
         tables[setting.name].add_row(label, *numbers)
+    for name, table in tables.items():
+        plain = next(r for r in results if r.setting.name == name)
+        notes = [f"checkpoint: {plain.facts.checkpoint_rule}; chance R1 {100 * plain.chance['rank1']:.2f}"]
+        table.caption = escape("; ".join([*notes, *plain.warnings]))
+        table.caption_justify = "left"
     return list(tables.values())
 
 

@@ -16,12 +16,13 @@ from vireid.config import Recipe, parse_recipe
 from vireid.files import atomic_path, read_json
 from vireid.models.network import TwoStreamNetwork
 from vireid.models.weights import read_tensors
+from vireid.training.device import resolve_precision
 from vireid.types import VireidError
 
 MODEL, OPTIMIZER, STATE, RUN = "model.safetensors", "optimizer.safetensors", "state.json", "run.json"
 INFO = (
     *("recipe", "seed", "layout", "trial", "fingerprint", "synthetic", "device", "precision", "versions", "git"),
-    *("classes", "training_identities", "validation_identities", "training_images"),
+    *("classes", "training_identities", "validation_identities", "training_images", "seen_folders", "data"),
     *("checkpoint_rule", "training_seconds"),
 )
 """Fields of run.json that a finished run has."""
@@ -35,22 +36,25 @@ def save_checkpoint(
     Raises:
         VireidError: a tensor holds NaN or infinity (nothing is written), or the disk is full.
     """
-    tensors = _contiguous(network.state_dict())
+    tensors = portable(network.state_dict())
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise VireidError(
-                f"{name}: NaN or infinity after step {step}; the last good checkpoint stays in {run / 'checkpoints'}; "
-                "lower schedule.lr or set training.clip, then resume"
-            )
+            raise VireidError(f"{name}: NaN or infinity after step {step}; {way_out(run)}")
     names = {id(p): name for name, p in network.named_parameters()}
     momentum = {names[id(p)]: s["momentum_buffer"] for p, s in optimizer.state.items() if "momentum_buffer" in s}
     with atomic_path(run / "checkpoints" / f"step-{step:08d}") as folder:
         folder.mkdir()
         safetensors.torch.save_file(tensors, folder / MODEL)
-        safetensors.torch.save_file(_contiguous(momentum), folder / OPTIMIZER)
+        safetensors.torch.save_file(portable(momentum), folder / OPTIMIZER)
         (folder / STATE).write_text(json.dumps({"step": step, **state}))
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
+
+
+def way_out(run: Path) -> str:
+    """What to do when training diverged, and what is left of it."""
+    kept = f"the last good checkpoint is {checkpoints(run)[-1]}" if checkpoints(run) else "there is no checkpoint yet"
+    return f"{kept}; lower schedule.lr or set training.clip and train into another --out"
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -61,6 +65,8 @@ def checkpoints(run: Path) -> list[Path]:
 def restore_checkpoint(folder: Path, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Load weights and momentum in place and return the saved state ("step" is the number of batches done)."""
     state = read_json(folder / STATE, "the state of a checkpoint")
+    if not isinstance(state.get("step"), int) or not {"seconds", "scaler"} <= set(state):
+        raise VireidError(f"{folder / STATE}: expected step, seconds and scaler; delete {folder} to use an older one")
     load_weights(network, folder / MODEL)
     momentum = read_tensors(folder / OPTIMIZER)
     for name, parameter in network.named_parameters():
@@ -99,6 +105,11 @@ class Run:
     network: TwoStreamNetwork
     info: dict[str, Any]
 
+    @property
+    def precision(self) -> str:
+        """The recipe's precision on the device the network is on now."""
+        return resolve_precision(self.recipe.training.precision, next(self.network.parameters()).device)
+
 
 def load_run(folder: Path, device: torch.device | None = None) -> Run:
     """Load a run folder written by training.
@@ -113,6 +124,9 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         raise VireidError(f"{folder / MODEL}: missing; the run did not finish, continue it with vireid train --resume")
     if lacking := [name for name in INFO if name not in info]:
         raise VireidError(f"{folder / RUN}: {lacking[0]} is missing; expected the fields that vireid train writes")
+    for name in ("training_identities", "validation_identities", "seen_folders"):
+        if not isinstance(info[name], list):
+            raise VireidError(f"{folder / RUN}: {name}: expected a list, got {info[name]!r}")
     recipe = parse_recipe(info["recipe"], f"{folder / RUN}: recipe")
     if not isinstance(info["classes"], int) or not 1 <= info["classes"] <= 10_000_000:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
@@ -122,5 +136,6 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     return Run(folder, recipe, network, info)
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def portable(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors stores them: on the CPU, contiguous."""
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

@@ -23,8 +23,8 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed-precision context of a resolved precision: fp32, bf16 or fp16."""
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    """Mixed-precision context of a resolved precision: fp32, bf16 or fp16 (KeyError for any other)."""
+    dtype = {"fp32": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     return torch.autocast(device.type, dtype, enabled=precision != "fp32")
 
 

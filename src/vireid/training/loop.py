@@ -21,7 +21,7 @@ from vireid.data.pixels import PixelStore
 from vireid.data.sampler import CrossModalitySampler
 from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork
-from vireid.training.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
+from vireid.training.checkpoint import checkpoints, restore_checkpoint, save_checkpoint, way_out
 from vireid.training.device import autocast, resolve_precision
 from vireid.training.monitor import Monitor
 from vireid.training.schedule import learning_rate, make_optimizer, set_learning_rate
@@ -119,8 +119,7 @@ class Loop:
         if not math.isfinite(values["total"]):
             raise VireidError(
                 f"loss is {values['total']} at step {self.step + 1} (epoch {self.step // self.steps_per_epoch + 1}, "
-                f"{json.dumps(values)}); the last good checkpoint stays in {self.out / 'checkpoints'}; lower "
-                "schedule.lr or set training.clip and train again"
+                f"{json.dumps(values)}); {way_out(self.out)}"
             )
         self._update(parts["total"])
         return values, lr

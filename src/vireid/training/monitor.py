@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vireid.files import atomic_path
+
 
 class Monitor:
     """Context of a training run.
@@ -29,8 +31,9 @@ class Monitor:
         self.speed = 0.0
 
     def __enter__(self) -> Monitor:
-        kept = self.path.read_text().splitlines()[: self._lines_to_keep()] if self.path.exists() else []
-        self.path.write_text("".join(line + "\n" for line in kept))
+        kept = [line for line in read_metrics(self.path.parent) if line["step"] <= self.start]
+        with atomic_path(self.path) as path:
+            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self.file = self.path.open("a", buffering=1)
         self.board = _tensorboard(self.path.parent / "tensorboard", self.start)
         self.task = self.progress.add_task("train", total=self.steps, completed=self.start, text="")
@@ -65,14 +68,23 @@ class Monitor:
                 if name != "step":
                     self.board.add_scalar(name, value, int(values["step"]))
 
-    def _lines_to_keep(self) -> int:
-        lines = self.path.read_text().splitlines()
-        return sum(1 for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.start)
-
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """What ``record`` wrote, in order; a line that a killed run left incomplete is passed over."""
+    path, lines = run / "metrics.jsonl", []
+    for text in path.read_text().splitlines() if path.exists() else ():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
 
 
 def _tensorboard(folder: Path, start: int) -> Any:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from vireid.types import Dataset, Sample, VireidError
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Hash of the relative paths of all images: equal for copies of one tree, wherever they lie."""
-    paths = sorted({s.path.relative_to(dataset.root).as_posix() for s in dataset.train + dataset.test})
-    return hashlib.sha256("\n".join(paths).encode()).hexdigest()
+    """Hash of the relative paths and sizes of all images: equal for copies of one tree, wherever they lie."""
+    files = sorted({s.path for s in dataset.train + dataset.test})
+    lines = [f"{path.relative_to(dataset.root).as_posix()} {path.stat().st_size}" for path in files]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def folder_names(samples: Iterable[Sample]) -> list[str]:
+    """Names of the identities' folders, sorted: what tells people of a plain folder apart when others join them."""
+    return sorted({s.path.parent.name for s in samples})
 
 
 def split_training(
@@ -35,7 +42,7 @@ def split_training(
     return _of(dataset.train, kept), _of(dataset.train, held)
 
 
-def unseen(dataset: Dataset, info: dict[str, object]) -> Dataset:
+def unseen(dataset: Dataset, info: dict[str, Any]) -> Dataset:
     """The dataset with test images of identities that the run of ``info`` (its run.json) did not train on.
 
     Raises:
@@ -46,10 +53,10 @@ def unseen(dataset: Dataset, info: dict[str, object]) -> Dataset:
             f"trial {dataset.trial}: this run was trained on RegDB trial {info['trial']}, another trial tests on its "
             f"training identities; evaluate it on trial {info['trial']}"
         )
-    if dataset.layout != "folder" or info["fingerprint"] != fingerprint(dataset):
+    same = info["data"] == str(dataset.root.resolve()) or info["fingerprint"] == fingerprint(dataset)
+    if dataset.layout != "folder" or info["layout"] != "folder" or not same:
         return dataset
-    trained = set(info["training_identities"]) | set(info["validation_identities"])  # type: ignore[call-overload]
-    test = tuple(s for s in dataset.test if s.identity not in trained)
+    test = tuple(s for s in dataset.test if s.path.parent.name not in info["seen_folders"])
     return Dataset(dataset.layout, dataset.root, dataset.train, test)
 
 

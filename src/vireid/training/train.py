@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from vireid.training.checkpoint import MODEL, RUN, checkpoints
 from vireid.training.device import default_device, describe, resolve_precision
 from vireid.training.loop import Loop
 from vireid.training.monitor import Monitor
-from vireid.training.split import fingerprint, split_training
+from vireid.training.split import fingerprint, folder_names, split_training
 from vireid.training.validation import Validation
 from vireid.types import Dataset, VireidError
 
@@ -63,9 +65,10 @@ def train(
         "classes": len({s.identity for s in samples}),
         "training_identities": sorted({s.identity for s in samples}),
         "validation_identities": sorted({s.identity for s in held}),
+        "seen_folders": folder_names(samples + held),
         "training_images": len(samples),
     }
-    _claim(out, info, resume)
+    info = _claim(out, info, resume)
     if (out / MODEL).is_file():
         return out
     size = (recipe.data.height, recipe.data.width)
@@ -74,7 +77,7 @@ def train(
     store = PixelStore.build(samples, *size, cache=cache, progress=progress)
     validation = None
     if held:
-        validation = Validation(held, PixelStore.build(held, *size, cache=cache), dataset.layout, setup.precision)
+        validation = Validation(held, PixelStore.build(held, *size, cache=cache), dataset.layout, info["precision"])
     loop = Loop(recipe, out, network, samples, store, device, validation)
     _run(loop, info)
     return out
@@ -83,12 +86,17 @@ def train(
 def _run(loop: Loop, info: dict[str, Any]) -> None:
     if not (loop.out / RUN).exists():
         write_json(loop.out / RUN, info)
-    loop.resume()
     try:
-        with Monitor(loop.out, loop.step, loop.steps) as monitor:
-            loop.run(monitor)
+        with _locked(loop.out):
+            loop.resume()
+            _train_and_finish(loop, info)
     except OSError as error:
         raise disk_error(error, loop.out) from error
+
+
+def _train_and_finish(loop: Loop, info: dict[str, Any]) -> None:
+    with Monitor(loop.out, loop.step, loop.steps) as monitor:
+        loop.run(monitor)
     rule, source = "last epoch", checkpoints(loop.out)[-1] / MODEL
     if loop.validation:
         rule, source = loop.validation.best(loop.out)
@@ -97,20 +105,33 @@ def _run(loop: Loop, info: dict[str, Any]) -> None:
         shutil.copyfile(source, path)
 
 
-def _claim(out: Path, info: dict[str, Any], resume: bool) -> None:
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder; the lock goes with the process, however it ends."""
+    with (out / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise VireidError(f"{out}: another process is training here; wait for it or choose another --out") from None
+        yield
+
+
+def _claim(out: Path, info: dict[str, Any], resume: bool) -> dict[str, Any]:
+    """Return what run.json is to say: of a run to resume what it said at its start."""
     if not (out / RUN).exists():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise VireidError(f"{out}: not empty and not a run; choose another --out")
-        return
+        return info
     if not resume:
         raise VireidError(f"{out}: holds a run already; add --resume to continue it or choose another --out")
     recorded = read_json(out / RUN, "a run.json that vireid train wrote")
-    for name in ("recipe", "fingerprint", "trial", "training_identities"):
+    for name in ("recipe", "fingerprint", "trial", "training_identities", "precision"):
         if recorded.get(name) != info[name]:
             detail = _first_difference(recorded.get(name), info[name], name)
             raise VireidError(
                 f"{out}: cannot resume, {detail}; resume with the same recipe and data, or use another --out"
             )
+    return recorded
 
 
 def _first_difference(old: Any, new: Any, name: str) -> str:
@@ -125,7 +146,7 @@ def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[st
     return {
         "recipe": recipe.to_dict(),
         "seed": recipe.training.seed,
-        "data": str(dataset.root),
+        "data": str(dataset.root.resolve()),
         "layout": dataset.layout,
         "trial": dataset.trial,
         "fingerprint": fingerprint(dataset),

@@ -14,6 +14,7 @@ from vireid.evaluation.rules import RULES, Labels
 from vireid.files import atomic_path, write_json
 from vireid.models.network import TwoStreamNetwork
 from vireid.retrieval.ranking import CosineRanking
+from vireid.training.checkpoint import portable
 from vireid.training.embed import FEATURES, embed
 from vireid.training.monitor import Monitor
 from vireid.types import Features, Layout, Modality, Sample
@@ -41,9 +42,8 @@ class Validation:
         score = sum(self._map(features, query) for query in Modality) / 2
         earlier = [entry for entry in _history(out) if entry["step"] < step]
         if all(score > entry["map"] for entry in earlier):
-            tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             with atomic_path(out / BEST) as path:
-                safetensors.torch.save_file(tensors, path)
+                safetensors.torch.save_file(portable(network.state_dict()), path)
         write_json(out / HISTORY, {"map": [*earlier, {"step": step, "map": score}]})
         monitor.record({"step": step, "validation_map": score})
 
