@@ -187,3 +187,13 @@ def test_real_people() -> None:
     report = check(REAL_PAIRS)
     assert report.ok, report.problems
     assert {c.name: c.found for c in report.counts}["all identities"] == 24
+
+
+def test_images_in_no_list_are_opened_too(tmp_path: Path) -> None:
+    root = write_sysu(tmp_path / "sysu")
+    stray = root / "cam1" / "0099" / "0001.jpg"
+    write_image(stray, np.random.default_rng(0), grey=False)
+    fine = check(root)
+    assert any("1 images are in no list" in note and str(stray) in note for note in fine.notes)
+    stray.write_bytes(stray.read_bytes()[:40])
+    assert [p.where for p in check(root).problems if p.kind == "unreadable"] == [str(stray)]

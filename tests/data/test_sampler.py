@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reference import sampler as reference
 from vireid.data.sampler import CrossModalitySampler
 from vireid.types import Modality, VireidError
 
@@ -103,3 +104,16 @@ def test_impossible_requests(identities: list[int], modalities: list[int], P: in
 def test_accepts_modality_members() -> None:
     modalities = [Modality.VISIBLE, Modality.INFRARED] * 2
     assert len(CrossModalitySampler([3, 3, 4, 4], modalities, 2, 1, 0).epoch(0)[0]) == 4
+
+
+@settings(max_examples=100, deadline=None)
+@given(labels=_labels(), P=st.integers(1, 5), K=st.integers(1, 5), seed=st.integers(0, 10), number=st.integers(0, 9))
+def test_batches_equal_those_of_the_plain_loop(
+    labels: tuple[np.ndarray, np.ndarray], P: int, K: int, seed: int, number: int
+) -> None:
+    identities, modalities = labels
+    P = min(P, len(set(identities.tolist())))
+    K = min(K, int(np.bincount(modalities).min()))
+    found = CrossModalitySampler(identities, modalities, P, K, seed).epoch(number)
+    expected = reference.epoch(identities.tolist(), modalities.tolist(), P, K, seed, number)
+    assert [batch.tolist() for batch in found] == expected

@@ -11,8 +11,8 @@ import numpy as np
 
 from vireid.data.digests import digest
 from vireid.data.images import decode_image, read_bytes
-from vireid.data.layouts import LOADERS, recognise
-from vireid.data.listing import Problem, one_sided
+from vireid.data.layouts import LOADERS, MARKERS, recognise
+from vireid.data.listing import Problem, image_files, one_sided, subfolders
 from vireid.data.parallel import Progress, in_threads
 from vireid.data.regdb import TRIALS
 from vireid.types import Dataset, Layout, Modality, Sample, VireidError
@@ -84,7 +84,7 @@ class _Opened:
 
 
 def check(root: Path, workers: int | None = None, progress: Progress | None = None) -> Report:
-    """Read all lists of a data set (all ten trials of RegDB) and open every image they name.
+    """Read all lists of a data set (all ten trials of RegDB) and open every image, also those in no list.
 
     Rows of kind *missing* (lists, images, identities, modalities, fewer than published), *unreadable*
     (images, list lines), *duplicated* (the same bytes or line twice) and *mislabelled* (an identity in both
@@ -98,18 +98,21 @@ def check(root: Path, workers: int | None = None, progress: Progress | None = No
     trials = TRIALS if layout == "regdb" else TRIALS[:1]
     datasets = [LOADERS[layout](root, trial, problems.append) for trial in trials]
     samples = list({s.path: s for data in datasets for s in (*data.train, *data.test)}.values())
-    opened = in_threads(_open, samples, workers, progress)
+    unlisted = _unlisted(root, layout, {s.path for s in samples})
+    opened = in_threads(_open, samples + unlisted, workers, progress)
     readable = []
-    for sample, image in zip(samples, opened, strict=True):
+    for position, (sample, image) in enumerate(zip(samples + unlisted, opened, strict=True)):
         if image.error:
             problems.append(Problem("unreadable", str(sample.path), image.error))
-        else:
+        elif position < len(samples):
             readable.append((sample, image))
     problems += _duplicates((sample, image.digest) for sample, image in readable)
     problems += _wrong_folder([(sample, image.colour) for sample, image in readable])
     rendered = (root / "synthetic.json").is_file()
     counts = _counts(datasets[0], {} if rendered else PUBLISHED[layout])
     notes = ["rendered data (synthetic.json): not compared with the published sizes"] if rendered else []
+    if unlisted:
+        notes.append(f"{len(unlisted)} images are in no list and are not used, the first {unlisted[0].path}")
     for count in counts:
         if count.published is not None and count.found < count.published:
             what = f"{count.name}: {count.found} of the {count.published} published"
@@ -119,6 +122,15 @@ def check(root: Path, workers: int | None = None, progress: Progress | None = No
     if unmatched := len(one_sided(datasets[0].test)):
         notes.append(f"{unmatched} test identities have images of one modality only and cannot be matched")
     return Report(root, layout, counts, tuple(dict.fromkeys(problems)), tuple(notes))
+
+
+def _unlisted(root: Path, layout: Layout, listed: set[Path]) -> list[Sample]:
+    """Images below the layout's folders that no list names; their labels mean nothing."""
+    folders = [root / name for name in (*MARKERS[layout], *(("test_vis", "test_nir") if layout == "llcm" else ()))]
+    for folder in folders:  # grows while it is walked
+        folders += subfolders(folder)
+    paths = (path for folder in folders for path in image_files(folder))
+    return [Sample(path, -1, -1, Modality.VISIBLE) for path in paths if path not in listed]
 
 
 def _open(sample: Sample) -> _Opened:
