@@ -36,9 +36,7 @@ def main() -> None:
     device = default_device()
     precision = resolve_precision("auto", device)
     print(f"{describe(device)}, PyTorch {torch.__version__}, {precision}, channels_last, batches of 64 at 288 x 144\n")
-    print(
-        "| network | compile | training images/s | RegDB, minutes | embedding images/s |\n|---|---|---|---|---|"
-    )
+    print("| network | compile | training images/s | RegDB, minutes | embedding images/s |\n|---|---|---|---|---|")
     for name in ("baseline", "regdb-dfw"):
         for compiled in (False,) if options.no_compile else (False, True):
             recipe = load_recipe(name)

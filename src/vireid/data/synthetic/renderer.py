@@ -30,9 +30,9 @@ def render(
 ) -> Tensor:
     """Render person ``i`` as view ``i`` shows it: uint8 (n, height, width, 3) on ``device``.
 
-    Infrared images carry three equal channels. The same arguments give the same bytes whatever the batch,
-    the number of threads or the device. Raises ``VireidError`` when the two lists differ in length or a
-    side is below 8 pixels.
+    Infrared images carry three equal channels. The same arguments give the same bytes whatever the batch
+    and the number of threads. Raises ``VireidError`` when the two lists differ in length, a side is below 8
+    pixels or somebody stands behind the camera.
     """
     return render_with_masks(people, views, modality, height, width, device)[0]
 
