@@ -21,7 +21,8 @@ def first_hit(scene: Scene, image: int, row: int, column: int) -> tuple[int, flo
 
 def _crossings(scene: Scene, primitive: int, row: int, column: int) -> list[float]:
     rays, shape = scene.rays[primitive], scene.shape
-    dx, dy, dz = (float(rays[i, 0] * column + rays[i, 1] * row + rays[i, 2]) for i in range(3))
+    across = column + (0.5 if row % 2 else 0.0)
+    dx, dy, dz = (float(rays[i, 0] * across + rays[i, 1] * row + rays[i, 2]) for i in range(3))
     ox, oy, oz = (float(value) for value in scene.origin[primitive])
     k0, k1, k2 = (float(value) for value in shape.quadric[primitive])
     a = dx * dx + dy * dy - k2 * dz * dz

@@ -16,6 +16,7 @@ from vireid.data.synthetic.shapes import Array, Frames, Point, Shapes, corners, 
 from vireid.data.synthetic.view import View
 from vireid.types import VireidError
 
+ROWS = 2  # of samples per pixel
 NEAR = 0.3  # metres; the tracer relies on nothing being behind the camera
 Integers = npt.NDArray[np.int64]
 
@@ -44,10 +45,10 @@ class Scene:
     """All primitives of a batch, one row each, grouped by image.
 
     ``image`` (p,): which image a primitive belongs to; ``body`` (p,): False for what is not the person;
-    ``rays`` (p, 3, 3): columns take (sample column, sample row, 1) to a ray's direction in the primitive's
-    frame; ``origin`` (p, 3): the camera there; ``light`` (p, 3, 3): rows are 1 / scale, the direction to
-    the sun and up, there; ``surface`` (p, 16): see ``materials.texture``; ``box`` (p, 4): first and last +
-    1 sample column, then row.
+    ``rays`` (p, 3, 3): columns take (sample column, half more in odd rows; sample row; 1) to a ray's
+    direction in the primitive's frame; ``origin`` (p, 3): the camera there; ``light`` (p, 3, 3): rows are
+    1 / scale, the direction to the sun and up, there; ``surface`` (p, 16): see ``materials.texture``;
+    ``box`` (p, 4): first and last + 1 sample column, then row.
     """
 
     image: Integers
@@ -61,8 +62,12 @@ class Scene:
     windows: tuple[Window, ...]
 
 
-def build(people: Sequence[Identity], views: Sequence[View], rows: int, columns: int) -> Scene:
-    """Lay out a batch for images of ``rows`` x ``columns`` samples."""
+def build(people: Sequence[Identity], views: Sequence[View], height: int, width: int) -> Scene:
+    """Lay out a batch of images of ``height`` x ``width`` pixels, which have ``2 * height`` x ``width`` samples.
+
+    A pixel's two samples lie a quarter from its middle, one left and up, the other right and down, so that upright and
+    level edges are both softened: the samples of odd rows are half a column to the right.
+    """
     shapes = Shapes()
     body: list[bool] = []
     image: list[int] = []
@@ -81,8 +86,8 @@ def build(people: Sequence[Identity], views: Sequence[View], rows: int, columns:
     windows = []
     for index, (camera, view) in enumerate(zip(cameras, views, strict=True)):
         mine = bounds[(owner == index) & is_body]
-        windows.append(_crop(camera, view, mine, columns / rows))
-    return _scene(shape, owner, is_body, np.array(shapes.surfaces), bounds, windows, rows, columns)
+        windows.append(_crop(camera, view, mine, width / height))
+    return _scene(shape, owner, is_body, np.array(shapes.surfaces), bounds, windows, ROWS * height, width)
 
 
 def _scene(
@@ -104,14 +109,14 @@ def _scene(
     u = _turn(shape.frame, each([w.right for w in windows]))
     v = _turn(shape.frame, each([w.down for w in windows]))
     forward = _turn(shape.frame, each([w.forward for w in windows]))
-    start = forward + (left + 0.5 * across)[:, None] * u + (top + 0.5 * down)[:, None] * v
+    start = forward + (left + 0.25 * across)[:, None] * u + (top + 0.5 * down)[:, None] * v
     rays = np.stack([across[:, None] * u, down[:, None] * v, start], axis=2)
     origin = _turn(shape.frame, each([w.origin for w in windows]) - shape.centre)
     light = np.stack(
         [1.0 / shape.scale, _turn(shape.frame, each([w.sun for w in windows])), shape.frame[:, :, 2]], axis=1
     )
-    first_column = np.clip(np.floor((bounds[:, 0] - left) / across - 0.5), 0, columns)
-    last_column = np.clip(np.ceil((bounds[:, 1] - left) / across + 0.5), 0, columns)
+    first_column = np.clip(np.floor((bounds[:, 0] - left) / across - 1.0), 0, columns)
+    last_column = np.clip(np.ceil((bounds[:, 1] - left) / across + 1.0), 0, columns)
     first_row = np.clip(np.floor((bounds[:, 2] - top) / down - 0.5), 0, rows)
     last_row = np.clip(np.ceil((bounds[:, 3] - top) / down + 0.5), 0, rows)
     box = np.stack([first_column, last_column, first_row, last_row], axis=1).astype(np.int64)

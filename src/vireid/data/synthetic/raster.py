@@ -136,7 +136,7 @@ class _Spans:
         shape = scene.shape
         quadric = send(shape.quadric)[primitive]
         limits = [send(values)[primitive] for values in (shape.bottom, shape.top, shape.front)]
-        at = base + row[:, None] * fall + middle[:, None] * step
+        at = base + row[:, None] * fall + (middle + 0.5 * (row & 1))[:, None] * step
         self._coefficients(step, at, origin, quadric, limits)
         self._runs(box[primitive, 0] - middle, box[primitive, 1] - middle)
 

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from vireid.data.synthetic import shade
 from vireid.data.synthetic.backdrop import backdrop
-from vireid.data.synthetic.geometry import Scene, build
+from vireid.data.synthetic.geometry import ROWS, Scene, build
 from vireid.data.synthetic.identity import Identity
 from vireid.data.synthetic.raster import trace
 from vireid.data.synthetic.view import View
 from vireid.types import Modality, VireidError
 
-FINE = 2  # samples per pixel and axis: edges of people are averaged over 2 x 2 samples
 BATCH_SAMPLES = 250_000  # images are rendered in batches of about so many samples, which stay in the caches
 
 
@@ -51,7 +50,7 @@ def render_with_masks(
     if min(height, width) < 8:
         raise VireidError(f"height, width: expected at least 8 pixels, got {height} x {width}")
     target = torch.device(device)
-    step = max(1, BATCH_SAMPLES // (FINE * FINE * height * width))
+    step = max(1, BATCH_SAMPLES // (ROWS * height * width))
     parts = [
         _render_batch(people[i : i + step], views[i : i + step], modality, height, width, target)
         for i in range(0, len(people), step)
@@ -71,40 +70,41 @@ def _render_batch(
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     is_visible = modality is Modality.VISIBLE
-    count, rows, columns = len(people), FINE * height, FINE * width
-    scene = build(people, views, rows, columns)
-    hits = trace(scene, count, rows, columns, device)
-    image = torch.div(hits.sample, rows * columns, rounding_mode="floor")
+    count = len(people)
+    scene = build(people, views, height, width)
+    hits = trace(scene, count, ROWS * height, width, device)
+    image = torch.div(hits.sample, ROWS * height * width, rounding_mode="floor")
     if is_visible:
         light = shade.visible(scene, hits, image, views)
     else:
-        stretch = _ray_lengths(scene, rows, columns, device).index_select(0, hits.sample)
+        stretch = _ray_lengths(scene, height, width, device).index_select(0, hits.sample)
         light = shade.infrared(scene, hits, image, views, stretch)
     body = torch.as_tensor(scene.body, device=device).index_select(0, hits.primitive)
     planes = torch.cat([light, torch.ones_like(light[:1]), body[None].float()])
-    *total, covered, person = _add_up(planes, hits.sample, (count, height, FINE, width, FINE))
+    *total, covered, person = _add_up(planes, hits.sample, (count, height, ROWS, width))
     channels = shade.VISIBLE if is_visible else shade.INFRARED
     scenery = backdrop(views, scene.windows, height, width, channels, device)
     behind = shade.light_backdrop(scenery, views, is_visible)
-    blended = (torch.stack(total) + behind * (FINE * FINE - covered)) / (FINE * FINE)
-    return shade.expose(blended, views, is_visible), person >= 0.5 * FINE * FINE
+    blended = (torch.stack(total) + behind * (ROWS - covered)) / ROWS
+    return shade.expose(blended, views, is_visible), person >= 0.5 * ROWS
 
 
-def _add_up(planes: Tensor, sample: Tensor, shape: tuple[int, int, int, int, int]) -> Tensor:
-    """Add what the samples of a pixel see, in a fixed order: (c, m) at samples (m,) to (c, n, h, w)."""
+def _add_up(planes: Tensor, sample: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """Add what the two samples of a pixel see: (c, m) at samples (m,) to (c, n, h, w)."""
     empty = torch.zeros((len(planes), math.prod(shape)), device=planes.device)
     grid = empty.scatter_(1, sample.expand(len(planes), -1), planes).view(-1, *shape)
-    upper, lower = grid[:, :, :, 0], grid[:, :, :, 1]
-    return upper[..., 0] + upper[..., 1] + lower[..., 0] + lower[..., 1]
+    return grid[:, :, :, 0] + grid[:, :, :, 1]
 
 
-def _ray_lengths(scene: Scene, rows: int, columns: int, device: torch.device) -> Tensor:
-    """Length of every sample's ray per unit of depth, flat (n * rows * columns,) float32."""
+def _ray_lengths(scene: Scene, height: int, width: int, device: torch.device) -> Tensor:
+    """Length of every sample's ray per unit of depth, flat (n * 2 * height * width,) float32."""
 
     def each(name: str) -> Tensor:
         values = [getattr(window, name) for window in scene.windows]
         return torch.tensor(values, dtype=torch.float64, device=device).float()[:, None, None]
 
-    u = each("left") + each("width") * ((torch.arange(columns, device=device) + 0.5) / columns)
-    v = each("top") + each("height") * ((torch.arange(rows, device=device) + 0.5) / rows)[:, None]
+    row = torch.arange(ROWS * height, device=device)[:, None]
+    column = torch.arange(width, device=device) + (0.25 + 0.5 * (row & 1))
+    u = each("left") + each("width") * (column / width)
+    v = each("top") + each("height") * ((row + 0.5) / (ROWS * height))
     return (1.0 + u * u + v * v).sqrt().flatten()
