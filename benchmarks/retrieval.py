@@ -169,11 +169,11 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     """Plot time and memory over the number of vectors."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.16, 2.6), layout="constrained")
+    figure = Figure(figsize=(7.16, 3.0), layout="constrained")
     rows = [f["rows"] for f in found]
     for axes, values, label in (
         (figure.add_subplot(1, 2, 1), [f["encode"] + f["score"] for f in found], "re-rank and score, seconds"),
-        (figure.add_subplot(1, 2, 2), [f["peak"] for f in found], "peak memory of the process, GiB"),
+        (figure.add_subplot(1, 2, 2), [f["peak"] for f in found], "peak memory, GiB"),
     ):
         axes.loglog(rows, values, "o-", color="#0072B2")
         axes.set_xlabel("vectors")
