@@ -15,8 +15,8 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-# Read when PyTorch is first imported: threads that wait spin for microseconds and then sleep. As fast as endless
-# spinning on an idle machine, and many times faster where another process wants the core (docs/performance.md).
+# Read when PyTorch is first imported: threads that wait spin for microseconds and then sleep. A little slower than
+# endless spinning on an idle machine, much faster where another process wants the core (docs/performance.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 import torch
