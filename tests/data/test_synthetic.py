@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.reference.rays import first_hit
 from vireid.data.synthetic import (
     Identity,
+    Spectrum,
     View,
     render,
     render_with_masks,
@@ -30,7 +31,7 @@ from vireid.data.synthetic.identity import Bag, Hair, Hat, Hood, Lower
 from vireid.data.synthetic.materials import Material, Pattern
 from vireid.data.synthetic.raster import trace
 from vireid.data.synthetic.shapes import frames
-from vireid.types import Modality, VireidError
+from vireid.types import VireidError
 
 CPU = torch.device("cpu")
 
@@ -139,8 +140,8 @@ def test_frames_are_orthonormal_and_right_handed() -> None:
 # the same bytes ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("modality", list(Modality))
-def test_bytes_do_not_depend_on_the_batch(modality: Modality, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("modality", list(Spectrum))
+def test_bytes_do_not_depend_on_the_batch(modality: Spectrum, monkeypatch: pytest.MonkeyPatch) -> None:
     people, views = crowd(7)
     whole = render(people, views, modality, 72, 36)
     alone = torch.cat([render([p], [v], modality, 72, 36) for p, v in zip(people, views, strict=True)])
@@ -154,8 +155,8 @@ def test_bytes_do_not_depend_on_the_batch(modality: Modality, monkeypatch: pytes
     assert torch.equal(render(people[:2], views[:2], modality, 72, 36), whole[:2])
 
 
-@pytest.mark.parametrize("modality", list(Modality))
-def test_bytes_do_not_depend_on_threads(modality: Modality) -> None:
+@pytest.mark.parametrize("modality", list(Spectrum))
+def test_bytes_do_not_depend_on_threads(modality: Spectrum) -> None:
     people, views = crowd(2)
     threads = torch.get_num_threads()
     pictures = []
@@ -172,7 +173,7 @@ def test_pictures_are_those_of_version_1() -> None:
     """A change here changes every synthetic set: raise `tree.VERSION` and record the new digest."""
     people, views = crowd(2, difficulty=0.5)
     digest = hashlib.sha256()
-    for modality in Modality:
+    for modality in Spectrum:
         digest.update(render(people, views, modality, 48, 24).numpy().tobytes())
     assert digest.hexdigest()[:16] == "51b2479bcde36717"
 
@@ -189,7 +190,7 @@ def test_infrared_ignores_colour_and_visible_ignores_infrared_reflectance() -> N
     lamp = [replace(p, upper=replace(p.upper, base=painted(p.upper.base, infrared=0.9))) for p in people]
 
     def pair(crowd: list[Identity]) -> list[torch.Tensor]:
-        return [render(crowd, views, modality, 64, 32) for modality in Modality]
+        return [render(crowd, views, modality, 64, 32) for modality in (Spectrum.VISIBLE, Spectrum.NEAR)]
 
     (visible, infrared), (grey_visible, grey_infrared), (lamp_visible, lamp_infrared) = map(pair, (people, grey, lamp))
     assert torch.equal(infrared, grey_infrared)
@@ -210,21 +211,21 @@ def test_a_pattern_shows_in_both_modalities_and_vanishes_where_reflectances_agre
     views = [replace(views[0], yaw=0.2)]
 
     def infrared(who: Identity) -> torch.Tensor:
-        return render([who], views, Modality.INFRARED, 96, 48)
+        return render([who], views, Spectrum.NEAR, 96, 48)
 
     assert (infrared(person).int() - infrared(plain).int()).abs().gt(20).sum() > 150
     assert torch.equal(infrared(hidden), infrared(plain))
     assert not torch.equal(
-        render([hidden], views, Modality.VISIBLE, 96, 48), render([plain], views, Modality.VISIBLE, 96, 48)
+        render([hidden], views, Spectrum.VISIBLE, 96, 48), render([plain], views, Spectrum.VISIBLE, 96, 48)
     )
 
 
 def test_infrared_has_no_colour_and_visible_has() -> None:
     people, views = crowd(4)
-    infrared = render(people, views, Modality.INFRARED, 64, 32)
+    infrared = render(people, views, Spectrum.NEAR, 64, 32)
     assert torch.equal(infrared[..., 0], infrared[..., 1])
     assert torch.equal(infrared[..., 0], infrared[..., 2])
-    visible = render(people, views, Modality.VISIBLE, 64, 32).float()
+    visible = render(people, views, Spectrum.VISIBLE, 64, 32).float()
     assert (visible[..., 0] - visible[..., 2]).abs().mean() > 4
 
 
@@ -233,7 +234,7 @@ def test_lamp_light_falls_off_with_distance() -> None:
     levels = []
     for distance in (4.0, 8.0):
         view = replace(views[0], place=(0.0, distance), lamp=0.4)
-        pictures, masks = render_with_masks(people, [view], Modality.INFRARED, 96, 48)
+        pictures, masks = render_with_masks(people, [view], Spectrum.NEAR, 96, 48)
         levels.append(float(pictures[..., 0][masks].float().mean()))
     assert levels[0] > levels[1]  # although the camera turns its gain up for far people
 
@@ -248,7 +249,7 @@ def test_patterns_turn_with_the_body() -> None:
 
     def shown(yaw: float) -> int:
         view = [replace(views[0], yaw=yaw)]
-        pair = [render([who], view, Modality.VISIBLE, 96, 48).int() for who in (person, plain)]
+        pair = [render([who], view, Spectrum.VISIBLE, 96, 48).int() for who in (person, plain)]
         return int((pair[0] - pair[1]).abs().sum(dim=-1).gt(60).sum())
 
     front_view, side_view, back_view = shown(0.0), shown(math.pi / 2), shown(math.pi)
@@ -259,7 +260,7 @@ def test_patterns_turn_with_the_body() -> None:
 
 def test_masks_cover_the_person_and_not_the_occluder() -> None:
     people, views = crowd(6, difficulty=0.0)
-    pictures, masks = render_with_masks(people, views, Modality.VISIBLE, 96, 48)
+    pictures, masks = render_with_masks(people, views, Spectrum.VISIBLE, 96, 48)
     assert pictures.shape == (6, 96, 48, 3)
     assert pictures.dtype == torch.uint8
     assert masks.shape == (6, 96, 48)
@@ -270,20 +271,20 @@ def test_masks_cover_the_person_and_not_the_occluder() -> None:
     assert not masks[:, 0].any()
     assert not masks[:, -1].any()
     post = [replace(view, occluder=(0.0, 0.16, 1.2, 0.5)) for view in views]
-    hidden = render_with_masks(people, post, Modality.VISIBLE, 96, 48)[1]
+    hidden = render_with_masks(people, post, Spectrum.VISIBLE, 96, 48)[1]
     assert not (hidden & ~masks).any()
     assert hidden.sum() < 0.8 * masks.sum()
 
 
 def test_an_empty_list_gives_no_pictures_and_unequal_lists_an_error() -> None:
     people, views = crowd(2)
-    assert render([], [], Modality.VISIBLE, 16, 8).shape == (0, 16, 8, 3)
+    assert render([], [], Spectrum.VISIBLE, 16, 8).shape == (0, 16, 8, 3)
     with pytest.raises(VireidError, match="views: expected one for each of the 2 people, got 1"):
-        render(people, views[:1], Modality.VISIBLE, 16, 8)
+        render(people, views[:1], Spectrum.VISIBLE, 16, 8)
     with pytest.raises(VireidError, match="before the camera"):
-        render(people, [views[0], replace(views[1], place=(0.0, -2.0))], Modality.VISIBLE, 16, 8)
+        render(people, [views[0], replace(views[1], place=(0.0, -2.0))], Spectrum.VISIBLE, 16, 8)
     with pytest.raises(VireidError, match="at least 8 pixels"):
-        render(people, views, Modality.VISIBLE, 4, 4)
+        render(people, views, Spectrum.VISIBLE, 4, 4)
 
 
 # people and views --------------------------------------------------------------------------------------------

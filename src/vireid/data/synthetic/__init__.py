@@ -5,14 +5,19 @@
 data sets.
 """
 
+from vireid.data.synthetic.difficulty import Difficulty
 from vireid.data.synthetic.identity import Identity, sample_identity
+from vireid.data.synthetic.materials import Spectrum
 from vireid.data.synthetic.renderer import render, render_with_masks
 from vireid.data.synthetic.tree import write_tree
-from vireid.data.synthetic.view import Camera, View, sample_camera, sample_view
+from vireid.data.synthetic.view import Camera, Passer, View, sample_camera, sample_view
 
 __all__ = [
     "Camera",
+    "Difficulty",
     "Identity",
+    "Passer",
+    "Spectrum",
     "View",
     "render",
     "render_with_masks",

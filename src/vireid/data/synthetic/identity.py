@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from vireid.data.synthetic.difficulty import Difficulty, dial
 from vireid.data.synthetic.materials import (
     BOTTOMS,
     CLOTH,
@@ -21,7 +22,6 @@ from vireid.data.synthetic.materials import (
     Pattern,
     dye,
 )
-from vireid.types import VireidError
 
 _Kind = TypeVar("_Kind", bound=enum.Enum)
 
@@ -108,32 +108,24 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
 
 
-def check_difficulty(difficulty: float) -> None:
-    """Raise ``VireidError`` unless ``difficulty`` lies in [0, 1]."""
-    if not 0.0 <= difficulty <= 1.0:
-        raise VireidError(f"difficulty: expected a number from 0 (clean) to 1 (hard), got {difficulty}")
-
-
-def sample_identity(seed: int, number: int, difficulty: float = 0.3) -> Identity:
+def sample_identity(seed: int, number: int, difficulty: Difficulty | float = 0.3) -> Identity:
     """Draw person ``number`` (0 or more) of the population ``seed``.
 
-    ``difficulty`` in [0, 1] narrows the range of builds, makes people dress alike and loosens the tie
-    between a dye's visible and its near-infrared reflectance. Raises ``VireidError`` when it is out of
-    range.
+    The dial's part ``lookalikes`` narrows the range of builds, makes people dress alike and loosens the tie
+    between a dye's visible and its near-infrared reflectance. Raises ``VireidError`` when the dial is out of range.
     """
-    check_difficulty(difficulty)
-    return _Wardrobe(stream(seed, 0, number), difficulty).dress()
+    return _Wardrobe(stream(seed, 0, number), dial(difficulty).lookalikes).dress()
 
 
 class _Wardrobe:
     """Draws the attributes of one person, in a fixed order."""
 
-    def __init__(self, rng: np.random.Generator, difficulty: float) -> None:
+    def __init__(self, rng: np.random.Generator, lookalikes: float) -> None:
         self.rng = rng
-        self.spread = 1.0 - 0.6 * difficulty
-        self.alike = 0.7 * difficulty
-        self.decorrelation = 0.4 + 0.6 * difficulty
-        self.vanish = 0.25 + 0.5 * difficulty
+        self.spread = 1.0 - 0.6 * lookalikes
+        self.alike = 0.7 * lookalikes
+        self.decorrelation = 0.4 + 0.6 * lookalikes
+        self.vanish = 0.25 + 0.5 * lookalikes
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vireid.types import Modality
+
 Colour = tuple[float, float, float]
 
 # Common clothing colours as sRGB values in [0, 1]; `dye` moves each a little, so two reds are not one red.
@@ -40,6 +42,18 @@ HAIR: tuple[Colour, ...] = (
     (0.72, 0.58, 0.36),
     (0.55, 0.53, 0.52),
 )
+
+
+class Spectrum(enum.Enum):
+    """What a camera sees by: daylight, its own near-infrared lamp, or the warmth of things."""
+
+    VISIBLE = "visible"
+    NEAR = "near"
+    THERMAL = "thermal"
+
+    @property
+    def modality(self) -> Modality:
+        return Modality.VISIBLE if self is Spectrum.VISIBLE else Modality.INFRARED
 
 
 class Pattern(enum.Enum):

@@ -12,9 +12,10 @@ from vireid.data.synthetic import shade
 from vireid.data.synthetic.backdrop import backdrop
 from vireid.data.synthetic.geometry import ROWS, Scene, build
 from vireid.data.synthetic.identity import Identity
+from vireid.data.synthetic.materials import Spectrum
 from vireid.data.synthetic.raster import trace
 from vireid.data.synthetic.view import View
-from vireid.types import Modality, VireidError
+from vireid.types import VireidError
 
 BATCH_SAMPLES = 250_000  # images are rendered in batches of about so many samples, which stay in the caches
 
@@ -22,7 +23,7 @@ BATCH_SAMPLES = 250_000  # images are rendered in batches of about so many sampl
 def render(
     people: Sequence[Identity],
     views: Sequence[View],
-    modality: Modality,
+    spectrum: Spectrum,
     height: int,
     width: int,
     device: torch.device | str = "cpu",
@@ -33,13 +34,13 @@ def render(
     and the number of threads. Raises ``VireidError`` when the two lists differ in length, a side is below 8
     pixels or somebody stands behind the camera.
     """
-    return render_with_masks(people, views, modality, height, width, device)[0]
+    return render_with_masks(people, views, spectrum, height, width, device)[0]
 
 
 def render_with_masks(
     people: Sequence[Identity],
     views: Sequence[View],
-    modality: Modality,
+    spectrum: Spectrum,
     height: int,
     width: int,
     device: torch.device | str = "cpu",
@@ -52,7 +53,7 @@ def render_with_masks(
     target = torch.device(device)
     step = max(1, BATCH_SAMPLES // (ROWS * height * width))
     parts = [
-        _render_batch(people[i : i + step], views[i : i + step], modality, height, width, target)
+        _render_batch(people[i : i + step], views[i : i + step], spectrum, height, width, target)
         for i in range(0, len(people), step)
     ]
     if not parts:
@@ -64,12 +65,12 @@ def render_with_masks(
 def _render_batch(
     people: Sequence[Identity],
     views: Sequence[View],
-    modality: Modality,
+    spectrum: Spectrum,
     height: int,
     width: int,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    is_visible = modality is Modality.VISIBLE
+    is_visible = spectrum is Spectrum.VISIBLE
     count = len(people)
     scene = build(people, views, height, width)
     hits = trace(scene, count, ROWS * height, width, device)

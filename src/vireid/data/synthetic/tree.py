@@ -8,21 +8,24 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from scipy.io import savemat
 
-from vireid.data.synthetic.identity import check_difficulty, stream
+from vireid.data.synthetic.difficulty import Difficulty, dial
+from vireid.data.synthetic.identity import stream
+from vireid.data.synthetic.materials import Spectrum
 from vireid.data.synthetic.workers import Job, Shot, run
-from vireid.types import Modality, VireidError
+from vireid.types import VireidError
 
 VERSION = 1  # of the pictures: raised with every change that alters a byte
 TRIALS = 10
-SYSU_CAMERAS = {number: Modality.INFRARED if number in (3, 6) else Modality.VISIBLE for number in range(1, 7)}
-REGDB_CAMERAS = {1: Modality.VISIBLE, 2: Modality.INFRARED}
-REGDB_FOLDERS = {Modality.VISIBLE: "Visible", Modality.INFRARED: "Thermal"}
+SYSU_CAMERAS = {number: Spectrum.NEAR if number in (3, 6) else Spectrum.VISIBLE for number in range(1, 7)}
+REGDB_CAMERAS = {1: Spectrum.VISIBLE, 2: Spectrum.THERMAL}
+REGDB_FOLDERS = {Spectrum.VISIBLE: "Visible", Spectrum.THERMAL: "Thermal"}
 
 
 def write_tree(
@@ -31,7 +34,7 @@ def write_tree(
     identities: int,
     *,
     seed: int = 0,
-    difficulty: float = 0.3,
+    difficulty: Difficulty | float = 0.3,
     height: int = 288,
     width: int = 144,
     images: int | Mapping[int, int] = 10,
@@ -51,7 +54,7 @@ def write_tree(
     ``VireidError`` when ``root`` is in use, a number is out of range or the disk is full.
     """
     root = Path(root)
-    check_difficulty(difficulty)
+    level = dial(difficulty)
     if seed < 0:
         raise VireidError(f"seed: expected 0 or more, got {seed}")
     counts = _counts(like, images)
@@ -64,7 +67,7 @@ def write_tree(
         "version": VERSION,
         "like": like,
         "seed": seed,
-        "difficulty": difficulty,
+        "difficulty": asdict(level),
         "identities": identities,
         "test_identities": held_out,
         "images": {str(camera): count for camera, count in counts.items()},
@@ -79,7 +82,7 @@ def write_tree(
         for name, content in files.items():
             (draft / name).write_bytes(content)
         done = 0
-        with closing(run(Job(draft, tuple(shots), seed, difficulty, height, width))) as written:
+        with closing(run(Job(draft, tuple(shots), seed, level, height, width))) as written:
             for count in written:
                 done += count
                 if progress is not None:
@@ -127,8 +130,8 @@ def _draft(root: Path) -> Iterator[Path]:
 
 def _sysu(identities: int, counts: Mapping[int, int], held_out: int, seed: int) -> tuple[list[Shot], dict[str, bytes]]:
     shots = [
-        Shot(f"cam{camera}/{identity:04d}/{image:04d}.jpg", identity, camera, image, modality)
-        for camera, modality in SYSU_CAMERAS.items()
+        Shot(f"cam{camera}/{identity:04d}/{image:04d}.jpg", identity, camera, image, spectrum)
+        for camera, spectrum in SYSU_CAMERAS.items()
         for identity in range(1, identities + 1)
         for image in range(1, counts[camera] + 1)
     ]
@@ -161,13 +164,13 @@ def _permutations(identities: int, counts: Mapping[int, int], seed: int) -> byte
 def _regdb(identities: int, counts: Mapping[int, int], held_out: int, seed: int) -> tuple[list[Shot], dict[str, bytes]]:
     shots = [
         Shot(
-            f"{REGDB_FOLDERS[modality]}/{identity}/walk_{'vt'[modality]}_{image:05d}_{identity}.bmp",
+            f"{REGDB_FOLDERS[spectrum]}/{identity}/walk_{spectrum.value[0]}_{image:05d}_{identity}.bmp",
             identity,
             camera,
             image,
-            modality,
+            spectrum,
         )
-        for camera, modality in REGDB_CAMERAS.items()
+        for camera, spectrum in REGDB_CAMERAS.items()
         for identity in range(1, identities + 1)
         for image in range(1, counts[camera] + 1)
     ]
@@ -176,9 +179,8 @@ def _regdb(identities: int, counts: Mapping[int, int], held_out: int, seed: int)
         order = [int(index) + 1 for index in stream(seed, 5, trial).permutation(identities)]
         for part, people in (("test", sorted(order[:held_out])), ("train", sorted(order[held_out:]))):
             label = {identity: index for index, identity in enumerate(people)}
-            for modality in Modality:
-                mine = [s for s in shots if s.modality is modality and s.identity in label]
+            for spectrum, folder in REGDB_FOLDERS.items():
+                mine = [s for s in shots if s.spectrum is spectrum and s.identity in label]
                 lines = [f"{shot.path} {label[shot.identity]}\n" for shot in mine]
-                name = "visible" if modality is Modality.VISIBLE else "thermal"
-                files[f"idx/{part}_{name}_{trial}.txt"] = "".join(lines).encode()
+                files[f"idx/{part}_{folder.lower()}_{trial}.txt"] = "".join(lines).encode()
     return shots, files

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from vireid.data.synthetic.identity import check_difficulty, stream
+from vireid.data.synthetic.difficulty import Difficulty, dial
+from vireid.data.synthetic.identity import Identity, stream
 from vireid.data.synthetic.materials import Colour
 
 
@@ -40,14 +42,28 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Passer:
+    """Another person in the picture, who is nobody's query: ground position, facing angle and gait as in `View`."""
+
+    person: Identity
+    place: tuple[float, float]
+    yaw: float
+    phase: float
+    stride: float
+
+
+@dataclass(frozen=True)
 class View:
-    """One image's circumstances, for either modality.
+    """One image's circumstances, for every spectrum.
 
     ``place`` is the person's ground position, ``yaw`` the facing angle (0 towards the camera), ``phase``
     and ``stride`` the gait, ``crop`` the detector's error (right, down, as shares of the crop's height, and
     scale), ``sun`` the direction to the light, ``noise`` the sensor noise in grey levels, ``occluder`` None
-    or (lateral offset, radius, height in metres, reflectance) of a post in front of the person, ``key`` the
-    numbers the image's noise derives from.
+    or (lateral offset, radius, height in metres, reflectance) of a post in front of the person, ``passers`` the other
+    people in the picture, ``native`` the sensor's rows per row of the picture (1 or less), ``motion`` how far the
+    person moved to the right and down while the shutter was open (shares of the crop's height), ``air`` the
+    temperature of the surroundings in degrees Celsius, ``span`` the degrees that a thermal camera's gain spreads from
+    black to white, ``warmest`` the temperature that it shows as white, ``key`` the numbers the noise derives from.
     """
 
     camera: Camera
@@ -63,6 +79,12 @@ class View:
     lamp: float
     noise: float
     occluder: tuple[float, float, float, float] | None
+    passers: tuple[Passer, ...]
+    native: float
+    motion: tuple[float, float]
+    air: float
+    span: float
+    warmest: float
     key: tuple[int, ...]
 
 
@@ -92,46 +114,66 @@ def sample_camera(seed: int, number: int) -> Camera:
     )
 
 
-def sample_view(seed: int, number: int, camera: Camera, image: int, difficulty: float = 0.3) -> View:
+def sample_view(seed: int, number: int, camera: Camera, image: int, difficulty: Difficulty | float = 0.3) -> View:
     """Draw the circumstances of image ``image`` of person ``number`` before ``camera``.
 
-    ``difficulty`` in [0, 1] scales viewpoint spread, light, crop errors, noise and occluders. Raises
-    ``VireidError`` when it is out of range.
+    Every part of the dial draws from a stream of its own, so that turning one leaves the others as they are. Raises
+    ``VireidError`` when the dial is out of range.
     """
-    check_difficulty(difficulty)
+    level = dial(difficulty)
     key = (number, camera.number, image)
-    rng = stream(seed, 2, *key)
 
-    def either(reach: float) -> float:
-        return _either(rng, reach)
+    def part(index: int) -> np.random.Generator:
+        return stream(seed, 2, *key, index)
 
-    yaw = either(math.radians(20.0 + 160.0 * difficulty))
+    rng = part(0)
     distance = float(rng.uniform(*camera.reach))
-    azimuth = camera.azimuth + either(0.2 + 1.2 * difficulty)
-    elevation = camera.elevation + either(0.2)
-    cast = either(0.02 + 0.2 * difficulty)
-    bright = 2.0 ** either(0.1 + 0.7 * difficulty)
-    occluder = _post(rng, 0.35 * difficulty)
+    place = (_either(rng, 0.22) * distance, distance)
+    phase, stride = float(rng.uniform(0.0, 2.0 * math.pi)), float(rng.uniform(0.75, 1.1))
     return View(
         camera=camera,
-        place=(either(0.22) * distance, distance),
-        yaw=yaw,
-        phase=float(rng.uniform(0.0, 2.0 * math.pi)),
-        stride=float(rng.uniform(0.75, 1.1)),
-        crop=(
-            either(0.015 + 0.05 * difficulty),
-            either(0.01 + 0.06 * difficulty),
-            1.06 + 0.03 * float(rng.random()) + either(0.14 * difficulty),
-        ),
-        sun=_direction(azimuth, elevation),
-        sunlight=_tint(camera.sunlight, cast, bright),
-        ambient=_tint(camera.ambient, 0.5 * cast, 1.0),
-        exposure=1.25 * 2.0 ** either(0.1 + 0.4 * difficulty),
-        lamp=camera.lamp * 2.0 ** either(0.1 + 0.4 * difficulty),
-        noise=2.0 + 10.0 * difficulty * float(rng.random()),
-        occluder=occluder,
+        place=place,
+        yaw=_either(part(1), math.radians(20.0 + 160.0 * level.viewpoint)),
+        phase=phase,
+        stride=stride,
+        **_light(part(2), camera, level.light),
+        occluder=_post(part(3), 0.35 * level.occlusion),
+        passers=(),
+        crop=_crop(part(4), level.crop),
+        **_sensor(part(5), level.noise),
+        native=1.0 - 0.75 * level.resolution * float(part(6).random()),
         key=(seed, 3, *key),
     )
+
+
+def _light(rng: np.random.Generator, camera: Camera, level: float) -> dict[str, Any]:
+    azimuth = camera.azimuth + _either(rng, 0.2 + 1.2 * level)
+    elevation = camera.elevation + _either(rng, 0.2)
+    cast = _either(rng, 0.02 + 0.2 * level)
+    bright = 2.0 ** _either(rng, 0.1 + 0.7 * level)
+    return {
+        "sun": _direction(azimuth, elevation),
+        "sunlight": _tint(camera.sunlight, cast, bright),
+        "ambient": _tint(camera.ambient, 0.5 * cast, 1.0),
+        "exposure": 1.25 * 2.0 ** _either(rng, 0.1 + 0.4 * level),
+        "lamp": camera.lamp * 2.0 ** _either(rng, 0.1 + 0.4 * level),
+        "air": 15.0 + _either(rng, 3.0 + 10.0 * level),
+        "span": 24.0 * 2.0 ** _either(rng, 0.1 + 0.4 * level),
+        "warmest": 36.0 + _either(rng, 0.5 + 3.0 * level),
+    }
+
+
+def _crop(rng: np.random.Generator, level: float) -> tuple[float, float, float]:
+    return (
+        _either(rng, 0.015 + 0.05 * level),
+        _either(rng, 0.01 + 0.06 * level),
+        1.06 + 0.03 * float(rng.random()) + _either(rng, 0.14 * level),
+    )
+
+
+def _sensor(rng: np.random.Generator, level: float) -> dict[str, Any]:
+    noise = 2.0 + 10.0 * level * float(rng.random())
+    return {"noise": noise, "motion": (_either(rng, 0.03 * level), _either(rng, 0.01 * level))}
 
 
 def _either(rng: np.random.Generator, reach: float) -> float:

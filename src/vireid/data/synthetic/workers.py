@@ -23,10 +23,12 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from vireid.data.synthetic.difficulty import Difficulty
 from vireid.data.synthetic.identity import sample_identity
+from vireid.data.synthetic.materials import Spectrum
 from vireid.data.synthetic.renderer import render
 from vireid.data.synthetic.view import sample_camera, sample_view
-from vireid.types import Modality, VireidError
+from vireid.types import VireidError
 
 BATCH = 16  # images that are rendered together
 PIXELS_WORTH_A_PROCESS = 4_000_000  # about the work that takes as long as starting one
@@ -44,7 +46,7 @@ class Shot:
     identity: int
     camera: int
     image: int
-    modality: Modality
+    spectrum: Spectrum
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Job:
     folder: Path
     shots: tuple[Shot, ...]
     seed: int
-    difficulty: float
+    difficulty: Difficulty
     height: int
     width: int
 
@@ -138,15 +140,15 @@ def _cores() -> int:
 
 
 def _pictures(job: Job, batch: tuple[Shot, ...]) -> npt.NDArray[np.uint8]:
-    """Render shots, which may mix modalities, in their order."""
+    """Render shots, which may mix spectra, in their order."""
     pictures = np.empty((len(batch), job.height, job.width, 3), dtype=np.uint8)
-    for modality in Modality:
-        rows = [row for row, shot in enumerate(batch) if shot.modality is modality]
+    for spectrum in Spectrum:
+        rows = [row for row, shot in enumerate(batch) if shot.spectrum is spectrum]
         mine = [batch[row] for row in rows]
         people = [_person(job.seed, shot.identity, job.difficulty) for shot in mine]
         views = [
             sample_view(job.seed, shot.identity, sample_camera(job.seed, shot.camera), shot.image, job.difficulty)
             for shot in mine
         ]
-        pictures[rows] = render(people, views, modality, job.height, job.width).numpy()
+        pictures[rows] = render(people, views, spectrum, job.height, job.width).numpy()
     return pictures

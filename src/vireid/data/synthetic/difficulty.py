@@ -1,0 +1,46 @@
+"""The difficulty dial: one number for everything, or one for each part of what makes the task hard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from vireid.types import VireidError
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """How hard each part of the task is, from 0 (clean) to 1 (hard).
+
+    ``viewpoint``: how far people turn and cameras look down on them; ``light``: sun, colour cast, exposure, lamp,
+    thermal gain; ``occlusion``: posts, rails and other people; ``crop``: the detector's jitter and cut-off feet;
+    ``noise``: sensor noise and motion blur; ``resolution``: rows of the sensor below those of the picture;
+    ``lookalikes``: people of one build and dress, and dyes that the infrared cannot tell apart.
+
+    Raises ``VireidError`` for a part out of range.
+    """
+
+    viewpoint: float = 0.3
+    light: float = 0.3
+    occlusion: float = 0.3
+    crop: float = 0.3
+    noise: float = 0.3
+    resolution: float = 0.3
+    lookalikes: float = 0.3
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if not 0.0 <= value <= 1.0:
+                raise VireidError(f"{part.name}: expected a number from 0 (clean) to 1 (hard), got {value}")
+
+    @classmethod
+    def even(cls, level: float) -> Difficulty:
+        """Return the dial with every part at ``level``."""
+        if not 0.0 <= level <= 1.0:
+            raise VireidError(f"difficulty: expected a number from 0 (clean) to 1 (hard), got {level}")
+        return cls(**{part.name: level for part in fields(cls)})
+
+
+def dial(difficulty: Difficulty | float) -> Difficulty:
+    """Return ``difficulty``, a number standing for the same level of every part."""
+    return difficulty if isinstance(difficulty, Difficulty) else Difficulty.even(difficulty)
