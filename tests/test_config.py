@@ -210,6 +210,13 @@ def test_a_bad_file_is_named(write: Any, text: str, reason: str) -> None:
     assert reason in message
 
 
+def test_a_field_given_twice_is_refused(write: Any) -> None:
+    assert "height is given twice; keep one" in error_of(write("data: {height: 64, height: 96}"))
+    assert "data is given twice" in error_of(write("data: {height: 64}\nmodel: {branches: 1}\ndata: {width: 64}"))
+    merged = write("data: {<<: {height: 64, width: 64}, height: 96}")
+    assert load_recipe(merged).data.height == 96
+
+
 def test_hostile_yaml_is_refused(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "system", lambda *_: pytest.fail("executed"))
     hostile = f"!!python/object/apply:os.system ['touch {tmp_path}/executed']"

@@ -284,9 +284,20 @@ def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
     return _merge(_read_fields(parent, (*seen, recipe)), fields)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML of which a mapping that names a field twice is refused; the standard loader keeps the last silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]  # before merge keys (<<) bring in others
+        twice = [name for name in names if isinstance(name, str) and names.count(name) > 1]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} is given twice; keep one", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _yaml(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates that do not exist, [[[[...
         raise VireidError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
 
