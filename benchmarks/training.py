@@ -15,10 +15,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vireid.config import Recipe, load_recipe
+from vireid.config import Recipe
 from vireid.data.augment import Augment, normalise
 from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork
+from vireid.recipes import load_recipe
 from vireid.training.device import autocast, default_device, describe, resolve_precision
 from vireid.training.schedule import make_optimizer
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from tests.trees import write_folder
-from vireid.config import Recipe, load_recipe
+from vireid.config import Recipe
 from vireid.data.layouts import open_dataset
+from vireid.recipes import load_recipe
 from vireid.training.train import train
 from vireid.types import Dataset
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
@@ -22,14 +22,20 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 import torch
 
 import vireid
-from vireid.config import load_recipe, recipe_fields, shipped_recipes
+from vireid.recipes import load_recipe, recipe_fields, shipped_recipes
 from vireid.types import Modality, VireidError
+
+if TYPE_CHECKING:
+    from vireid.evaluation.ranked import Method
 
 Data = Annotated[Path, Parameter(help="Root folder of SYSU-MM01, RegDB, LLCM, or a plain folder set.")]
 Flag = Parameter(negative="")
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
 Recipe = Annotated[str, Parameter(help=f"A YAML file or one of {', '.join(shipped_recipes())}.")]
 Run = Annotated[Path, Parameter(help="Run folder that vireid train wrote.")]
+Rerank = Annotated[bool, Flag, Parameter(help="Add lines with k-reciprocal re-ranking.")]
+ExpandQueries = Annotated[bool, Flag, Parameter(help="Add lines with query expansion.")]
+CameraAware = Annotated[bool, Flag, Parameter(help="Add lines with similarities corrected per camera pair.")]
 
 
 def _fields() -> str:
@@ -161,7 +167,9 @@ def evaluate(
     ] = None,
     multi_shot: Annotated[bool, Flag, Parameter(help="Add SYSU-MM01's multi-shot galleries.")] = False,
     flip: Annotated[bool, Flag, Parameter(help="Add lines with flip averaging.")] = False,
-    rerank: Annotated[bool, Flag, Parameter(help="Add lines with k-reciprocal re-ranking.")] = False,
+    rerank: Rerank = False,
+    expand_queries: ExpandQueries = False,
+    camera_aware: CameraAware = False,
     against: Annotated[Path | None, Parameter(help="Another run, to test the first one against.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -185,7 +193,7 @@ def evaluate(
             gallery=gallery,
             multi_shot=multi_shot,
             flip=flip,
-            rerank=rerank,
+            beside=_beside(rerank, expand_queries, camera_aware),
             against=against,
             progress=bars("images"),
         )
@@ -203,7 +211,9 @@ def score(
     file: Annotated[Path, Parameter(help="A .npz of query_* and gallery_* features, ids and cameras.")],
     *,
     protocol: Annotated[Literal["sysu", "regdb", "llcm", "folder"], Parameter(help="Whose rules apply.")],
-    rerank: Annotated[bool, Flag, Parameter(help="Add k-reciprocal re-ranking.")] = False,
+    rerank: Rerank = False,
+    expand_queries: ExpandQueries = False,
+    camera_aware: CameraAware = False,
     as_json: Json = False,
 ) -> None:
     """Score features of any model: CMC, mAP and mINP of one query set against one gallery.
@@ -213,7 +223,7 @@ def score(
     from vireid.evaluation.scoring import score_file
     from vireid.reporting.terminal import score_table
 
-    scores = score_file(file, protocol, rerank)
+    scores = score_file(file, protocol, _beside(rerank, expand_queries, camera_aware))
     if as_json:
         _print_json(scores)
     else:
@@ -280,6 +290,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except torch.OutOfMemoryError:
         _fail("out of GPU memory; lower data.identities, data.images or the image size", 2)
     sys.exit(status or 0)
+
+
+def _beside(rerank: bool, expand_queries: bool, camera_aware: bool) -> tuple[Method, ...]:
+    asked: dict[Method, bool] = {
+        "k-reciprocal": rerank,
+        "query-expansion": expand_queries,
+        "camera-aware": camera_aware,
+    }
+    return tuple(method for method, wanted in asked.items() if wanted)
 
 
 def _fail(message: str, status: int) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vireid.config import load_recipe
 from vireid.data.layouts import open_dataset, synthetic_record
 from vireid.data.synthetic.tree import VERSION, write_tree
+from vireid.recipes import load_recipe
 from vireid.reporting.evaluate import evaluate_runs
 from vireid.reporting.page import write_evaluation
 from vireid.training.train import train

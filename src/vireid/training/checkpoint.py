@@ -12,10 +12,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from vireid.config import Recipe, parse_recipe
+from vireid.config import Recipe
 from vireid.files import atomic_path, read_json
 from vireid.models.network import TwoStreamNetwork
 from vireid.models.weights import read_tensors
+from vireid.recipes import parse_recipe
 from vireid.training.device import resolve_precision
 from vireid.types import VireidError
 

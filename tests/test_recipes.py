@@ -18,13 +18,10 @@ from vireid.config import (
     Recipe,
     ScheduleConfig,
     TrainingConfig,
-    load_recipe,
-    parse_recipe,
-    recipe_fields,
-    shipped_recipes,
 )
 from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork
+from vireid.recipes import load_recipe, parse_recipe, recipe_fields, shipped_recipes
 from vireid.types import VireidError
 
 
