@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.files import atomic_path, disk_error, read_json, write_json
+from vireid.files import atomic_path, disk_error, read_json, resumable_folder, write_json
 from vireid.types import VireidError
 
 
@@ -64,3 +64,34 @@ def test_json_is_an_object_of_finite_numbers(tmp_path: Path) -> None:
 
 def test_a_disk_error_says_what_to_do() -> None:
     assert "may write to" in str(disk_error(OSError(errno.EACCES, "Permission denied"), Path("x")))
+
+
+def _fill(target: Path, key: str, error: BaseException | None = None) -> list[str]:
+    with resumable_folder(target, key) as folder:
+        (folder / key).touch()
+        if error:
+            raise error
+    return sorted(p.name for p in target.iterdir())
+
+
+def test_a_resumable_folder_keeps_what_an_interrupted_attempt_made(tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    for key in ("a", "b"):
+        with pytest.raises(KeyboardInterrupt):
+            _fill(target, key, KeyboardInterrupt())
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".set.a", ".set.b"]
+    (tmp_path / ".set.a" / "more").touch()
+    assert _fill(target, "a") == ["a", "more"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".set.b", "set"]
+
+
+def test_a_resumable_folder_is_filled_by_one_at_a_time(tmp_path: Path) -> None:
+    with resumable_folder(tmp_path / "set", "a"), pytest.raises(VireidError, match="set: another process is writing"):
+        _fill(tmp_path / "set", "a")
+    assert _fill(tmp_path / "other", "a") == ["a"]
+
+
+def test_a_resumable_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(VireidError, match="file/set: cannot write"):
+        _fill(tmp_path / "file" / "set", "a")

@@ -10,10 +10,55 @@ from pydantic.dataclasses import dataclass
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+_LEVEL = Field(default=None, ge=0, le=1)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DialConfig:
+    """The parts of what makes a rendered set hard, from 0, clean, to 1, hard; null: as hard as the whole."""
+
+    viewpoint: float | None = _LEVEL
+    """How far people turn, and how far or near they are."""
+    light: float | None = _LEVEL
+    """Sun, colour cast, exposure, lamp, thermal gain."""
+    occlusion: float | None = _LEVEL
+    """Things and people in front of the person."""
+    crop: float | None = _LEVEL
+    """The detector's jitter, feet cut off."""
+    noise: float | None = _LEVEL
+    """Sensor noise and motion blur."""
+    resolution: float | None = _LEVEL
+    """How few rows the sensor has."""
+    lookalikes: float | None = _LEVEL
+    """How alike people are, and how far dyes differ in the infrared."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SyntheticConfig:
+    """The set that is rendered where the data are of kind synthetic."""
+
+    like: Literal["sysu", "regdb", "llcm", "folder"] = "sysu"
+    """Layout, and with it cameras and evaluation protocol."""
+    identities: int = Field(default=491, ge=2)
+    """People, of whom the real set's share is for testing."""
+    images: int | None = Field(default=4, ge=1)
+    """Images of a person by a camera (LLCM: and modality); null: as many as in the real set."""
+    seed: int = Field(default=0, ge=0)
+    """Of people, cameras and views."""
+    difficulty: float = Field(default=0.2, ge=0, le=1)
+    """From 0, clean, to 1, hard."""
+    dial: DialConfig = Field(default_factory=DialConfig)
+    """Parts of the difficulty, each in the place of it."""
+
+
 @dataclass(frozen=True, config=_STRICT)
 class DataConfig:
     """What the network sees of an image, and what of the data set it may train on."""
 
+    kind: Literal["files", "synthetic"] = "files"
+    """files: a data set on disk; synthetic: a set without files, whose images are rendered when they are needed."""
+    synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
+    """The rendered set."""
     height: int = Field(default=288, ge=32, le=2048)
     """Height of the network input in pixels."""
     width: int = Field(default=144, ge=32, le=2048)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vireid.data.layouts import open_dataset, synthetic_record
-from vireid.data.synthetic.tree import VERSION, write_tree
+from vireid.data.synthetic.settings import synthetic_set
+from vireid.data.synthetic.tree import write_tree
 from vireid.recipes import load_recipe
 from vireid.reporting.evaluate import evaluate_runs
 from vireid.reporting.page import write_evaluation
@@ -44,17 +44,20 @@ def run_demo(out: Path, bars: Bars, size: DemoSize | None = None, overrides: tup
     size = size or DemoSize()
     recipe = load_recipe("demo", overrides)
     data = out.with_name(f"{out.name}-data")
-    wanted: dict[str, Any] = {
-        "seed": size.seed,
-        "difficulty": size.difficulty,
-        "height": recipe.data.height,
-        "width": recipe.data.width,
-        "test_identities": size.test_identities,
-    }
-    made = synthetic_record(data) or {}
-    if not made:
-        write_tree(data, "sysu", size.identities, images=size.images, progress=bars("images rendered"), **wanted)
-    elif made | wanted | {"version": VERSION, "identities": size.identities} != made:
+    wanted = synthetic_set(
+        "sysu",
+        size.identities,
+        test_identities=size.test_identities,
+        images=size.images,
+        seed=size.seed,
+        difficulty=size.difficulty,
+        height=recipe.data.height,
+        width=recipe.data.width,
+    )
+    made = synthetic_record(data)
+    if made is None:
+        write_tree(data, wanted, bars("images rendered"))
+    elif made != wanted.record():
         raise VireidError(f"{data}: rendered with other settings or by another version; delete it and {out}")
     train(recipe, open_dataset(data), out, resume=True, progress=bars("images decoded"))
     evaluation = evaluate_runs([out], data, progress=bars("images embedded"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -38,6 +40,31 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def resumable_folder(target: Path, key: str) -> Iterator[Path]:
+    """Yield a hidden folder beside the target to fill; it becomes the target on success and otherwise stays, so that
+    the next attempt with the same ``key`` finds what this one left.
+
+    Raises:
+        VireidError: no space left, no permission, or another process is filling the folder.
+    """
+    place = target.absolute()
+    work = place.with_name(f".{place.name}.{key}")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        handle = os.open(work, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, however it ends
+            yield work
+            work.replace(place)
+        finally:
+            os.close(handle)
+    except BlockingIOError:
+        raise VireidError(f"{target}: another process is writing it; wait for it or choose another folder") from None
+    except OSError as error:
+        raise disk_error(error, target) from error
 
 
 def disk_error(error: OSError, target: Path) -> VireidError:

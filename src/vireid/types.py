@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,8 @@ class Dataset:
 
     ``gallery_permutations`` holds the official SYSU-MM01 draws: ``[(camera, identity)]`` is an int array of
     shape (trials, images), 0-based positions in the sorted file list of that camera and identity.
-    ``trial`` is the number of the RegDB split (1 to 10), None elsewhere.
+    ``trial`` is the number of the RegDB split (1 to 10), None elsewhere. ``rendered`` is the record of a synthetic set
+    without files, whose samples' paths name none.
     """
 
     layout: Layout
@@ -61,6 +62,7 @@ class Dataset:
     test: tuple[Sample, ...]
     trial: int | None = None
     gallery_permutations: dict[tuple[int, int], npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
+    rendered: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

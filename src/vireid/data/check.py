@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vireid.data.digests import digest
 from vireid.data.images import decode_image, read_bytes
-from vireid.data.layouts import LOADERS, MARKERS, recognise
+from vireid.data.layouts import LOADERS, MARKERS, recognise, synthetic_record
 from vireid.data.listing import Problem, image_files, one_sided, subfolders
 from vireid.data.parallel import Progress, in_threads
 from vireid.data.regdb import TRIALS
+from vireid.data.synthetic.standards import checksum, standard_of
 from vireid.types import Dataset, Layout, Modality, Sample, VireidError
 
 PUBLISHED: dict[Layout, dict[str, int]] = {
@@ -90,7 +92,8 @@ def check(root: Path, workers: int | None = None, progress: Progress | None = No
     (images, list lines), *duplicated* (the same bytes or line twice) and *mislabelled* (an identity in both
     parts, a label that contradicts the folder, one image under two identities or modalities, colour among
     infrared images). A tree with a ``synthetic.json`` is a rendered one and is not held to the published
-    sizes. Raises `VireidError` where the layout is not recognised.
+    sizes, but to the checksum of the standard set that it claims to be. Raises `VireidError` where the layout is not
+    recognised.
     """
     root = Path(root)
     layout = recognise(root)
@@ -108,9 +111,12 @@ def check(root: Path, workers: int | None = None, progress: Progress | None = No
             readable.append((sample, image))
     problems += _duplicates((sample, image.digest) for sample, image in readable)
     problems += _wrong_folder([(sample, image.colour) for sample, image in readable])
-    rendered = (root / "synthetic.json").is_file()
-    counts = _counts(datasets[0], {} if rendered else PUBLISHED[layout])
-    notes = ["rendered data (synthetic.json): not compared with the published sizes"] if rendered else []
+    record = synthetic_record(root)
+    counts = _counts(datasets[0], PUBLISHED[layout] if record is None else {})
+    notes = []
+    if record is not None:
+        notes.append("rendered data (synthetic.json): not compared with the published sizes")
+        _compare_with_standard(root, record, problems, notes)
     if unlisted:
         notes.append(f"{len(unlisted)} images are in no list and are not used, the first {unlisted[0].path}")
     for count in counts:
@@ -122,6 +128,18 @@ def check(root: Path, workers: int | None = None, progress: Progress | None = No
     if unmatched := len(one_sided(datasets[0].test)):
         notes.append(f"{unmatched} test identities have images of one modality only and cannot be matched")
     return Report(root, layout, counts, tuple(dict.fromkeys(problems)), tuple(notes))
+
+
+def _compare_with_standard(root: Path, record: dict[str, Any], problems: list[Problem], notes: list[str]) -> None:
+    """Say whether a rendered tree with the settings of a standard set is that set, byte for byte."""
+    found = standard_of(record)
+    if found is None:
+        return
+    if checksum(root) == found.checksum:
+        notes.append(f"this is {found.name}: its listing has the recorded checksum")
+    else:
+        what = f"made with the settings of {found.name}, but its files are others; numbers on it are not {found.name}'s"
+        problems.append(Problem("mislabelled", str(root / "synthetic.json"), what))
 
 
 def _unlisted(root: Path, layout: Layout, listed: set[Path]) -> list[Sample]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vireid.config import DataConfig
 from vireid.data import folder, llcm, regdb, sysu
 from vireid.data.listing import Notify, refuse, subfolders
+from vireid.data.parallel import Progress
+from vireid.data.pixels import PixelStore
+from vireid.data.synthetic.live import RenderedStore, live_dataset, live_settings
 from vireid.files import read_json
-from vireid.types import Dataset, Layout, VireidError
+from vireid.types import Dataset, Layout, Sample, VireidError
 
 MARKERS: dict[Layout, tuple[str, ...]] = {
     "sysu": ("cam1", "cam2", "cam3", "cam4", "cam5", "cam6"),
@@ -43,6 +47,31 @@ def open_dataset(root: Path, trial: int = 1) -> Dataset:
     return dataset
 
 
+def open_data(config: DataConfig, root: Path | None, trial: int = 1) -> Dataset:
+    """Return the data set at ``root``, or without one the set that a recipe of ``kind: synthetic`` renders.
+
+    Raises `VireidError` as `open_dataset` does, and for a recipe that needs a root.
+    """
+    if root is not None:
+        return open_dataset(root, trial)
+    if config.kind == "files":
+        raise VireidError("data: expected --data PATH; only a recipe with data.kind=synthetic renders its own images")
+    return live_dataset(live_settings(config), trial)
+
+
+def open_pixels(
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    config: DataConfig,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> PixelStore:
+    """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`."""
+    if dataset.rendered:
+        return RenderedStore(dataset, samples)
+    return PixelStore.build(samples, config.height, config.width, cache=cache, progress=progress)
+
+
 def recognise(root: Path) -> Layout:
     """Tell the layout from the folders in ``root``; `VireidError` if missing, empty or none of the four."""
     if not root.is_dir():
@@ -72,3 +101,8 @@ def synthetic_record(root: Path) -> dict[str, Any] | None:
     """What ``synthetic.json`` says of a rendered set (seed, difficulty, sizes); None for any other."""
     path = root / "synthetic.json"
     return read_json(path, "the record of a rendered set") if path.exists() else None
+
+
+def record_of(dataset: Dataset) -> dict[str, Any] | None:
+    """What is known of how a data set was rendered, with or without files; None for photographs."""
+    return dataset.rendered or synthetic_record(dataset.root)

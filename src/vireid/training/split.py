@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,7 +12,12 @@ from vireid.types import Dataset, Sample, VireidError
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Hash of the relative paths and sizes of all images: equal for copies of one tree, wherever they lie."""
+    """Hash of the relative paths and sizes of all images: equal for copies of one tree, wherever they lie.
+
+    Of a set without files, the hash of its record.
+    """
+    if dataset.rendered:
+        return hashlib.sha256(json.dumps(dataset.rendered, sort_keys=True).encode()).hexdigest()
     files = sorted({s.path for s in dataset.train + dataset.test})
     lines = [f"{path.relative_to(dataset.root).as_posix()} {path.stat().st_size}" for path in files]
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()

@@ -16,9 +16,8 @@ import torch
 
 import vireid
 from vireid.config import Recipe
-from vireid.data.layouts import synthetic_record
+from vireid.data.layouts import open_pixels, record_of
 from vireid.data.listing import require_both_modalities
-from vireid.data.pixels import PixelStore
 from vireid.files import atomic_path, disk_error, read_json, write_json
 from vireid.models.network import build_network
 from vireid.training.checkpoint import MODEL, RUN, checkpoints
@@ -57,6 +56,8 @@ def train(
         VireidError: bad data or weights, a run already in ``out``, a non-finite loss, a full disk.
         KeyboardInterrupt: stopped by the user after a checkpoint of the exact batch.
     """
+    if recipe.data.kind == "synthetic" and not dataset.rendered:
+        raise VireidError("data: the recipe renders its own set (data.kind=synthetic); leave --data out")
     device = device or default_device()
     setup = recipe.training
     samples, held = split_training(dataset, recipe.data.holdout, setup.validation, setup.seed)
@@ -71,13 +72,12 @@ def train(
     info = _claim(out, info, resume)
     if (out / MODEL).is_file():
         return out
-    size = (recipe.data.height, recipe.data.width)
     torch.manual_seed(setup.seed)
     network = build_network(recipe.model, info["classes"])
-    store = PixelStore.build(samples, *size, cache=cache, progress=progress)
+    store = open_pixels(dataset, samples, recipe.data, cache, progress)
     validation = None
     if held:
-        validation = Validation(held, PixelStore.build(held, *size, cache=cache), dataset.layout, info["precision"])
+        validation = Validation(held, open_pixels(dataset, held, recipe.data, cache), dataset.layout, info["precision"])
     loop = Loop(recipe, out, network, samples, store, device, validation)
     _run(loop, info)
     return out
@@ -146,11 +146,11 @@ def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[st
     return {
         "recipe": recipe.to_dict(),
         "seed": recipe.training.seed,
-        "data": str(dataset.root.resolve()),
+        "data": None if dataset.rendered else str(dataset.root.resolve()),
         "layout": dataset.layout,
         "trial": dataset.trial,
         "fingerprint": fingerprint(dataset),
-        "synthetic": synthetic_record(dataset.root),
+        "synthetic": record_of(dataset),
         "device": describe(device),
         "precision": resolve_precision(recipe.training.precision, device),
         "versions": {

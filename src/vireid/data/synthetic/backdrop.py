@@ -1,4 +1,4 @@
-"""What lies behind people: every camera's own floor and wall, with a soft shadow where the person stands.
+"""What lies behind people: every camera's own floor and wall.
 
 Backdrops depend on the site's seed and the camera, never on identities.
 """
@@ -21,29 +21,28 @@ from vireid.data.synthetic.view import View
 
 SIDE = 64  # cells of a texture's side; it repeats beyond
 CELL = 0.12  # metres
-SHADOW = 0.45  # radius of the shadow under a person, metres
 
 
 @dataclass(frozen=True)
 class Backdrop:
     """Floor and wall as the pixels of a batch see them.
 
-    ``reflectance`` (channels, n, h, w), ``shadow`` (n, h, w) factor on visible light; of the surface's row
-    in the image: ``sun`` (n, h, 1) cosine to the sun, ``lamp`` (n, h, 1) cosine to the camera, ``distance``
-    (n, h, 1) metres.
+    ``surface`` (bands, n, h, w): bands of `textures`; ``on_floor`` (n, h, 1) bool, else on the wall; ``point``: x
+    (n, h, w), y and z (n, h, 1) in the world, metres; ``depth`` (n, h, 1) along the camera's axis, metres;
+    ``stretch`` (n, h, w): the square of a ray's length per unit of depth.
     """
 
-    reflectance: Tensor
-    shadow: Tensor
-    sun: Tensor
-    lamp: Tensor
-    distance: Tensor
+    surface: Tensor
+    on_floor: Tensor
+    point: tuple[Tensor, Tensor, Tensor]
+    depth: Tensor
+    stretch: Tensor
 
 
 @lru_cache(maxsize=64)
 def textures(seed: int, number: int) -> npt.NDArray[np.float32]:
-    """Return floor and wall reflectances (2, 64, 64, 4) of a camera: linear red, green, blue and near
-    infrared."""
+    """Return floor and wall (2, 64, 64, 5) of a camera: reflectances of red, green, blue and near infrared, and a
+    share in [0, 1] that tells how warm each spot is."""
     rng = stream(seed, 4, number)
     floor, wall = _paint(rng, rng.uniform(0.35, 0.6)), _paint(rng, rng.uniform(0.45, 0.75))
     tile = int(rng.choice([4, 8, 16]))
@@ -59,8 +58,8 @@ def textures(seed: int, number: int) -> npt.NDArray[np.float32]:
 
 
 def _paint(rng: np.random.Generator, level: float) -> npt.NDArray[np.float64]:
-    """A mottled surface of one colour, on a perceptual scale."""
-    colour = level + rng.uniform(-0.035, 0.035, size=4)
+    """A mottled surface of one colour and one warmth, on a perceptual scale."""
+    colour = np.append(level + rng.uniform(-0.035, 0.035, size=4), rng.uniform(0.35, 0.65))
     coarse = np.repeat(np.repeat(rng.uniform(-1, 1, (8, 8)), 8, axis=0), 8, axis=1)
     grain = 0.02 * coarse + 0.02 * rng.uniform(-1, 1, (SIDE, SIDE))
     return np.asarray(np.clip(colour + grain[:, :, None], 0.05, 0.95))
@@ -71,11 +70,10 @@ def backdrop(
     windows: Sequence[Window],
     rows: int,
     columns: int,
-    channels: slice,
+    bands: slice,
     device: torch.device,
 ) -> Backdrop:
-    """Look past the people: intersect the pixels' rays with floor and wall. ``channels`` picks from
-    `textures`."""
+    """Look past the people: intersect the pixels' rays with floor and wall. ``bands`` picks from `textures`."""
 
     def each(values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=device).float()[:, None, None]
@@ -92,25 +90,22 @@ def backdrop(
     on_floor = to_floor < to_wall
     depth = torch.minimum(to_floor, to_wall)
     x, y, z = u * depth, forward * depth, stand + fall * depth
-    tables = np.stack([textures(c.seed, c.number)[..., channels] for c in cameras])
+    tables = np.stack([textures(c.seed, c.number)[..., bands] for c in cameras])
     table = torch.as_tensor(tables, device=device).flatten(0, 3).t().contiguous()
     first = torch.arange(len(views), device=device)[:, None, None] * 2 + torch.where(on_floor, 0, 1)
-    reflectance = _sample(table, first, x / CELL, torch.where(on_floor, y, z) / CELL)
-    aside, ahead = x - each([view.place[0] for view in views]), y - each([view.place[1] for view in views])
-    near = (1.0 - (aside * aside + ahead * ahead) / (SHADOW * SHADOW)).clamp(min=0.0)
-    shadow = torch.where(on_floor, 1.0 - 0.55 * near * near, 1.0)
-    overhead, facing = each([view.sun[2] for view in views]), each([max(0.0, -view.sun[1]) for view in views])
-    distance = depth * (forward * forward + fall * fall).sqrt()
-    lamp = torch.where(on_floor, stand, wall) / distance
-    return Backdrop(reflectance, shadow, torch.where(on_floor, overhead, facing), lamp, distance)
+    surface = interpolate(table, first, x / CELL, torch.where(on_floor, y, z) / CELL)
+    return Backdrop(surface, on_floor, (x, y, z), depth, 1.0 + u * u + v * v)
 
 
 def _centres(count: int, device: torch.device) -> Tensor:
     return torch.arange(count, dtype=torch.float32, device=device) + 0.5
 
 
-def _sample(table: Tensor, first: Tensor, across: Tensor, along: Tensor) -> Tensor:
-    """Interpolate between the four cells around (across, along) of texture ``first``; textures repeat."""
+def interpolate(table: Tensor, first: Tensor, across: Tensor, along: Tensor) -> Tensor:
+    """Interpolate between the four cells around (across, along) of texture ``first``; textures repeat.
+
+    ``table`` (bands, textures * 4096), the rest of any one shape, gives (bands, that shape).
+    """
     left, low = across.floor(), along.floor()
     right_share, high_share = across - left, along - low
     column = left.long() & (SIDE - 1)

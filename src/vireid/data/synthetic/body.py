@@ -83,8 +83,8 @@ def measure(person: Identity) -> Measures:
         thigh=0.51 * leg,
         shin=0.49 * leg,
         ankle=ankle,
-        upper_arm=0.30 * s,
-        forearm=0.25 * s,
+        upper_arm=0.30 * s * build.arms,
+        forearm=0.25 * s * build.arms,
         chest_width=0.168 * s * build.shoulders * slim,
         chest_depth=0.112 * s * deep,
         waist_width=0.140 * s * belly,
@@ -105,12 +105,13 @@ def measure(person: Identity) -> Measures:
 def walk(person: Identity, size: Measures, phase: float, stride: float) -> Pose:
     """Return the pose at ``phase`` (radians) of a gait cycle, the lower foot on the ground. ``stride`` is
     about 1."""
-    swing = 0.36 * stride
+    gait = person.gait
+    swing = 0.36 * stride * gait.stride
     if person.lower is Lower.SKIRT:
         swing *= 1.0 - 0.45 * person.lower_length
     legs, feet, soles = [], [], []
     for side in (-1.0, 1.0):
-        leg, foot, sole = _leg(size, phase if side > 0 else phase + math.pi, swing, side)
+        leg, foot, sole = _leg(size, phase if side > 0 else phase + math.pi, swing, side, gait.toes)
         legs.append(leg)
         feet.append(foot)
         soles.append(sole)
@@ -119,8 +120,9 @@ def walk(person: Identity, size: Measures, phase: float, stride: float) -> Pose:
     arms = []
     for side in (-1.0, 1.0):
         quiet = person.bag in (Bag.SHOULDER, Bag.HAND) and side == person.bag_side
-        opposite = phase + math.pi if side > 0 else phase
-        arms.append(_arm(person, size, opposite, 0.2 * swing if quiet else 0.7 * swing, side, lean))
+        opposite = (phase + math.pi if side > 0 else phase) - gait.lag
+        reach = (0.2 if quiet else 0.7 * gait.swing) * swing
+        arms.append(_arm(person, size, opposite, reach, side, lean))
 
     def spine(height: float, forward: float = 0.0) -> Point:
         return 0.0, forward + lean * (height - size.hip), height + drop
@@ -138,12 +140,12 @@ def walk(person: Identity, size: Measures, phase: float, stride: float) -> Pose:
     )
 
 
-def _leg(size: Measures, phase: float, swing: float, side: float) -> tuple[Limb, Point, float]:
+def _leg(size: Measures, phase: float, swing: float, side: float, toes: float) -> tuple[Limb, Point, float]:
     """Return one leg, its foot's direction and the height of its lowest point, before the body is put on
     the ground."""
     thigh = 0.05 + swing * math.cos(phase)
     knee = 0.08 + 1.5 * swing * max(0.0, math.cos(phase - 4.45)) ** 2  # bends while the leg swings through
-    foot = 0.25 * max(0.0, math.cos(phase)) ** 3 - 1.4 * swing * max(0.0, math.cos(phase - 3.8)) ** 2
+    foot = 0.7 * swing * max(0.0, math.cos(phase)) ** 3 - 1.4 * swing * max(0.0, math.cos(phase - 3.8)) ** 2
     x = side * size.hip_x
     hip = (x, 0.0, size.hip)
     bent = (x, size.thigh * math.sin(thigh), size.hip - size.thigh * math.cos(thigh))
@@ -152,7 +154,8 @@ def _leg(size: Measures, phase: float, swing: float, side: float) -> tuple[Limb,
         bent[1] + size.shin * math.sin(thigh - knee),
         bent[2] - size.shin * math.cos(thigh - knee),
     )
-    toe = (0.1 * side, math.cos(foot), math.sin(foot))
+    level = math.cos(foot)
+    toe = (side * math.sin(toes) * level, math.cos(toes) * level, math.sin(foot))
     down = size.ankle * math.cos(foot)
     lowest = ankle[2] - down + min(0.17 * math.sin(foot), -0.06 * math.sin(foot))
     return Limb(hip, bent, ankle), toe, lowest

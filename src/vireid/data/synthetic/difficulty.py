@@ -11,8 +11,9 @@ from vireid.types import VireidError
 class Difficulty:
     """How hard each part of the task is, from 0 (clean) to 1 (hard).
 
-    ``viewpoint``: how far people turn and cameras look down on them; ``light``: sun, colour cast, exposure, lamp,
-    thermal gain; ``occlusion``: posts, rails and other people; ``crop``: the detector's jitter and cut-off feet;
+    ``viewpoint``: how far people turn and how near they come, so that cameras look down on them; ``light``: sun, colour
+    cast, exposure, lamp, thermal gain; ``occlusion``: things on the floor and other people; ``crop``: the detector's
+    jitter, cut-off feet, heads and sides;
     ``noise``: sensor noise and motion blur; ``resolution``: rows of the sensor below those of the picture;
     ``lookalikes``: people of one build and dress, and dyes that the infrared cannot tell apart.
 

@@ -7,7 +7,7 @@ from vireid.data.synthetic.body import Limb, measure, walk
 from vireid.data.synthetic.head import dress_head
 from vireid.data.synthetic.identity import Identity, Lower
 from vireid.data.synthetic.shapes import CLOSED, LEFT, Shapes
-from vireid.data.synthetic.wearer import THIN, Surface, Wearer, between, lerp, norm, plain, shift
+from vireid.data.synthetic.wearer import SHOE, THIN, Surface, Wearer, between, lerp, norm, plain, shift
 
 LAP = 0.012  # by how much neighbouring shells of the trunk overlap, metres
 OPEN = 0.72  # a coat stands open where its front reaches farther forward than this share of its depth
@@ -35,7 +35,7 @@ def _torso(w: Wearer) -> None:
         _trunk(w, w.shirt, THIN, CLOSED)
     _trunk(w, w.upper, person.thickness + 0.004, OPEN if person.open_coat else CLOSED)
     if person.lower is not Lower.SKIRT:
-        w.shapes.ball(pose.pelvis, (w.hip, size.hip_depth, 0.13), w.lower, keep=(-1.0, 0.9))
+        w.shapes.ball(pose.pelvis, (w.hip, w.depth, 0.13), w.lower, keep=(-1.0, 0.9))
     neckline = w.shirt if person.sleeve > 0 else w.skin
     top = shift(pose.neck, z=0.025)
     wide, narrow = 0.8 * size.chest_width, 1.15 * size.neck_radius
@@ -47,7 +47,7 @@ def _trunk(w: Wearer, surface: Surface, cloth: float, front: float) -> None:
     ``front``."""
     size, pose = w.size, w.pose
     hip, waist, chest = w.hip + cloth, size.waist_width + cloth, size.chest_width + cloth
-    low, high = (size.hip_depth + cloth) / hip, (size.waist_depth + cloth) / waist
+    low, high = (w.depth + cloth) / hip, (size.waist_depth + cloth) / waist
     rise, length = pose.waist[2] - pose.pelvis[2], pose.chest[2] - pose.pelvis[2]
     w.shapes.tube(pose.pelvis, pose.waist, hip, waist, surface, flat=low, front=front, overlap=LAP)
     w.shapes.tube(pose.waist, pose.chest, waist, chest, surface, flat=high, front=front, along=rise, overlap=LAP)
@@ -62,23 +62,31 @@ def _hem(w: Wearer) -> None:
     if person.lower is Lower.SKIRT and not person.open_coat:
         return
     cloth = person.thickness + 0.004
-    hip, depth = w.hip + cloth, w.size.hip_depth + cloth
+    hip, depth = w.hip + cloth, w.depth + cloth
     wide = hip * _flare(w, person.hem, hip, depth)
+    if person.lower is Lower.SKIRT:
+        length, hips, _, end = _skirt_sizes(w)
+        wide = max(wide, hips + min(1.0, person.hem / length) * (end - hips) + 0.01)
     front = OPEN if person.open_coat else CLOSED
-    end = shift(pose.pelvis, z=-person.hem)
-    w.shapes.tube(pose.pelvis, end, hip, wide, w.upper, flat=depth / hip, side=LEFT, front=front, along=-1.0)
+    low = shift(pose.pelvis, z=-person.hem)
+    w.shapes.tube(pose.pelvis, low, hip, wide, w.upper, flat=depth / hip, side=LEFT, front=front, along=-1.0)
 
 
 def _skirt(w: Wearer) -> None:
-    person, size, pose = w.person, w.size, w.pose
-    length = person.lower_length * 0.9 * (size.thigh + size.shin)
-    cloth = (THIN if person.open_coat else person.thickness) + 0.01  # over the shirt
-    hip, depth = w.hip + cloth, max(size.hip_depth, 0.75 * w.hip) + cloth
-    waist = max(size.waist_width + cloth + 0.004, 0.8 * hip)
+    pose = w.pose
+    length, hip, flat, wide = _skirt_sizes(w)
+    waist = max(w.size.waist_width + hip - w.hip + 0.004, 0.8 * hip)
     top, end = lerp(pose.pelvis, pose.waist, 0.7), shift(pose.pelvis, z=-length)
-    w.shapes.tube(pose.pelvis, top, hip, waist, w.lower, flat=depth / hip, along=length, overlap=LAP)
-    wide = hip * max(1.12, _flare(w, length, hip, depth))
-    w.shapes.tube(end, pose.pelvis, wide, hip, w.lower, flat=depth / hip)
+    w.shapes.tube(pose.pelvis, top, hip, waist, w.lower, flat=flat, along=length, overlap=LAP)
+    w.shapes.tube(end, pose.pelvis, wide, hip, w.lower, flat=flat)
+
+
+def _skirt_sizes(w: Wearer) -> tuple[float, float, float, float]:
+    """Return a skirt's length below the hip joints, half width there, depth by width and half width at its end."""
+    length = w.person.lower_length * 0.9 * (w.size.thigh + w.size.shin)
+    cloth = (THIN if w.person.open_coat else w.person.thickness) + 0.01  # over the shirt
+    hip, depth = w.hip + cloth, w.depth + cloth
+    return length, hip, depth / hip, hip * max(1.12, _flare(w, length, hip, depth))
 
 
 def _flare(w: Wearer, drop: float, width: float, depth: float) -> float:
@@ -121,7 +129,7 @@ def _arm(w: Wearer, side: int) -> None:
         radii = (size.arm_radius + loose, elbow + loose, size.wrist_radius + 0.8 * loose + 0.006)
         _limb(w, limb, radii, w.sleeve, 2.0 * sleeve if bare else 1.97)
     hand = lerp(limb.middle, limb.end, 1.16)
-    w.shapes.ball(hand, (0.024, 0.042, 0.075), w.skin, axis=between(limb.middle, limb.end))
+    w.shapes.ball(hand, (0.024, 0.042, 0.075), w.hand, axis=between(limb.middle, limb.end))
 
 
 def _leg(w: Wearer, side: int) -> None:
@@ -138,7 +146,7 @@ def _leg(w: Wearer, side: int) -> None:
         )
         covered = 1.5 if person.boots else 1.97
         _limb(w, limb, radii, w.lower, 2.0 * person.lower_length if bare else covered)
-    shoe = plain(person.shoes)
+    shoe = plain(person.shoes, SHOE)
     if person.boots:
         top = lerp(limb.middle, limb.end, 0.45)
         w.shapes.tube(top, limb.end, size.knee_radius * person.lower_width + 0.014, size.ankle_radius + 0.016, shoe)

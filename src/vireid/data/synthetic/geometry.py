@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vireid.data.synthetic.figure import dress
 from vireid.data.synthetic.identity import Identity
-from vireid.data.synthetic.materials import Garment, Material, texture
+from vireid.data.synthetic.occluders import assemble
 from vireid.data.synthetic.shapes import Array, Frames, Point, Shapes, corners, frames
 from vireid.data.synthetic.view import View
 from vireid.types import VireidError
@@ -47,7 +47,7 @@ class Scene:
     ``image`` (p,): which image a primitive belongs to; ``body`` (p,): False for what is not the person;
     ``rays`` (p, 3, 3): columns take (sample column, half more in odd rows; sample row; 1) to a ray's
     direction in the primitive's frame; ``origin`` (p, 3): the camera there; ``light`` (p, 3, 3): rows are
-    1 / scale, the direction to the sun and up, there; ``surface`` (p, 16): see ``materials.texture``;
+    1 / scale, the direction to the sun and up, there; ``surface`` (p, 17): see ``materials.texture``;
     ``box`` (p, 4): first and last + 1 sample column, then row.
     """
 
@@ -74,7 +74,7 @@ def build(people: Sequence[Identity], views: Sequence[View], height: int, width:
     for index, (person, view) in enumerate(zip(people, views, strict=True)):
         figure = dress(person, view.phase, view.stride)
         own = len(figure.rows)
-        _occlude(figure, view)
+        _surround(figure, view)
         shapes.rows += figure.rows
         shapes.surfaces += figure.surfaces
         body += [True] * own + [False] * (len(figure.rows) - own)
@@ -125,11 +125,9 @@ def _scene(
 
 def _camera(view: View) -> Window:
     """Express the view's camera and sun in the person's body frame."""
-    forward = (math.sin(view.yaw), -math.cos(view.yaw))  # the person's facing direction on the ground
-    right = (forward[1], -forward[0])
 
     def into_body(x: float, y: float, z: float) -> Point:
-        return x * right[0] + y * right[1], x * forward[0] + y * forward[1], z
+        return *_into_body(view, x, y), z
 
     tilt = view.camera.pitch
     return Window(
@@ -139,6 +137,12 @@ def _camera(view: View) -> Window:
         forward=into_body(0.0, math.cos(tilt), -math.sin(tilt)),
         sun=into_body(*view.sun),
     )
+
+
+def _into_body(view: View, x: float, y: float) -> tuple[float, float]:
+    """Turn a level vector from the world into the frame of the view's person."""
+    ahead = (math.sin(view.yaw), -math.cos(view.yaw))  # the person's facing direction on the ground
+    return x * ahead[1] - y * ahead[0], x * ahead[0] + y * ahead[1]
 
 
 def _bounds(cameras: list[Window], points: Array, owner: Integers) -> Array:
@@ -160,7 +164,7 @@ def _crop(camera: Window, view: View, bounds: Array, aspect: float) -> Window:
     left, right = float(bounds[:, 0].min()), float(bounds[:, 1].max())
     top, bottom = float(bounds[:, 2].min()), float(bounds[:, 3].max())
     aside, below, scale = view.crop
-    height = (bottom - top) * scale
+    height = max(bottom - top, (right - left) / aspect) * scale  # arms and legs swing as wide as they like
     focal = view.camera.focal
     height = math.floor(height * focal + 0.5) / focal
     width = height * aspect
@@ -179,18 +183,24 @@ def _crop(camera: Window, view: View, bounds: Array, aspect: float) -> Window:
     )
 
 
-def _occlude(shapes: Shapes, view: View) -> None:
-    """Add the post that stands between camera and person, where the view has one."""
-    if view.occluder is None:
-        return
-    aside, radius, height, grey = view.occluder
-    camera = _camera(view)
-    share = 0.78  # of the way from camera to person
-    x = camera.origin[0] * (1 - share) + aside * camera.right[0]
-    y = camera.origin[1] * (1 - share) + aside * camera.right[1]
-    paint = texture(Garment.plain(Material((grey, grey, grey), grey)))
-    shapes.tube((x, y, 0.0), (x, y, height), radius, radius, paint)
-    shapes.ball((x, y, height), (radius, radius, 0.4 * radius), paint)
+def _surround(figure: Shapes, view: View) -> None:
+    """Add the other people of the view and its occluder to the person's ``figure``."""
+    for passer in view.passers:
+        _put(figure, dress(passer.person, passer.phase, passer.stride), view, passer.place, passer.yaw)
+    if view.occluder is not None:
+        _put(figure, assemble(view.occluder), view, view.occluder.place, view.occluder.yaw)
+
+
+def _put(figure: Shapes, thing: Shapes, view: View, place: tuple[float, float], yaw: float) -> None:
+    """Add ``thing``, which stands at ``place`` and faces ``yaw``, to the ``figure`` of the view's person."""
+    cosine, sine = math.cos(yaw - view.yaw), math.sin(yaw - view.yaw)
+    x, y = _into_body(view, place[0] - view.place[0], place[1] - view.place[1])
+    for row in thing.rows:
+        start, axis, side = (
+            (cosine * row[i] - sine * row[i + 1], sine * row[i] + cosine * row[i + 1], row[i + 2]) for i in (0, 3, 6)
+        )
+        figure.rows.append((start[0] + x, start[1] + y, start[2], *axis, *side, *row[9:]))
+    figure.surfaces += thing.surfaces
 
 
 def _sum(values: Array) -> Array:

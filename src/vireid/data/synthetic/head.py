@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from vireid.data.synthetic.identity import Hair, Hat, Hood
-from vireid.data.synthetic.wearer import Surface, Wearer, plain, shift
+from vireid.data.synthetic.wearer import HAIR, HAT, Surface, Wearer, plain, shift
 
 
 def dress_head(w: Wearer) -> None:
     """Add the head with neck and nose, and what grows or sits on it."""
     width, depth, tall = w.size.head
     head, neck = w.pose.head, w.pose.neck
-    w.shapes.tube(shift(neck, z=-0.06), head, 1.1 * w.size.neck_radius, 0.9 * w.size.neck_radius, w.skin)
-    w.shapes.ball(head, w.size.head, w.skin)
+    w.shapes.tube(shift(neck, z=-0.06), head, 1.1 * w.size.neck_radius, 0.9 * w.size.neck_radius, w.face)
+    w.shapes.ball(head, w.size.head, w.face)
     nose = (0.16 * width, 0.22 * depth, 0.2 * tall)
-    w.shapes.ball(shift(head, y=0.95 * depth, z=-0.1 * tall), nose, w.skin)
+    w.shapes.ball(shift(head, y=0.95 * depth, z=-0.1 * tall), nose, w.hand)
     if w.person.hood is Hood.UP:
         _hood_up(w)
         return
@@ -40,7 +40,7 @@ def _hair(w: Wearer) -> None:
     style = w.person.hair
     if style is Hair.BALD:
         return
-    hair = plain(w.person.hair_colour)
+    hair = plain(w.person.hair_colour, HAIR)
     width, depth, tall = w.size.head
     head = w.pose.head
     covered = w.person.hat is not Hat.NONE
@@ -55,12 +55,12 @@ def _hair(w: Wearer) -> None:
         w.shapes.ball(shift(head, y=-0.32 * depth, z=-0.25 * tall), bob, hair, keep=(-0.75, 1.0))
     elif style is Hair.LONG:
         nape = shift(head, y=-0.45 * depth, z=-0.1 * tall)
-        tip = shift(w.pose.chest, y=-w.size.chest_depth - w.person.thickness + 0.01, z=-0.04)
+        tip = w.on_trunk(0.0, w.pose.chest[2] - 0.04, -1.0, out=0.01)
         w.shapes.tube(nape, tip, 1.16 * width, width, hair, flat=0.62)
         w.shapes.ball(tip, (width, 0.62 * width, 0.07), hair)
     elif style is Hair.PONYTAIL:
         knot = shift(head, y=-1.1 * depth, z=0.15 * tall)
-        tip = shift(w.pose.chest, y=-w.size.chest_depth - w.person.thickness - 0.06, z=0.04)
+        tip = w.on_trunk(0.0, w.pose.chest[2], -1.0, out=0.03)
         w.shapes.ball(knot, (0.04, 0.05, 0.04), hair)
         w.shapes.tube(knot, tip, 0.036, 0.03, hair)
         w.shapes.ball(tip, (0.03, 0.03, 0.06), hair)
@@ -72,7 +72,7 @@ def _hat(w: Wearer) -> None:
     kind = w.person.hat
     if kind is Hat.NONE:
         return
-    cloth = plain(w.person.hat_colour)
+    cloth = plain(w.person.hat_colour, HAT)
     width, depth, tall = w.size.head
     brow = shift(w.pose.head, z=0.36 * tall)
     if kind is Hat.BEANIE:

@@ -72,6 +72,18 @@ class Build:
     shoulders: float
     hips: float
     head: float
+    arms: float
+
+
+@dataclass(frozen=True)
+class Gait:
+    """How someone walks: factors on the average ``stride`` and arm ``swing`` (1.0), by how much the arms ``lag`` behind
+    the legs and how far the ``toes`` point outwards (radians)."""
+
+    stride: float
+    swing: float
+    lag: float
+    toes: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class Identity:
     the leg."""
 
     build: Build
+    gait: Gait
     skin: Material
     hair: Hair
     hair_colour: Material
@@ -117,6 +130,11 @@ def sample_identity(seed: int, number: int, difficulty: Difficulty | float = 0.3
     return _Wardrobe(stream(seed, 0, number), dial(difficulty).lookalikes).dress()
 
 
+def sample_stranger(seed: int, key: tuple[int, ...], difficulty: Difficulty | float = 0.3) -> Identity:
+    """Draw a passer-by, dressed like the population ``seed`` but none of its numbered people."""
+    return _Wardrobe(stream(seed, 8, *key), dial(difficulty).lookalikes).dress()
+
+
 class _Wardrobe:
     """Draws the attributes of one person, in a fixed order."""
 
@@ -148,7 +166,7 @@ class _Wardrobe:
 
     def dress(self) -> Identity:
         rng = self.rng
-        build = self._build()
+        build, gait = self._build(), self._gait()
         ordinary = self.chance(self.alike)
         lower = Lower.TROUSERS if ordinary else self._pick(Lower, (0.55, 0.22, 0.23))
         open_coat = not ordinary and self.chance(0.25)
@@ -163,6 +181,7 @@ class _Wardrobe:
         hood = Hood.NONE if ordinary or sleeve < 1.0 else self._pick(Hood, (0.5, 0.25, 0.25))
         return Identity(
             build=build,
+            gait=gait,
             skin=dye(rng, SKIN, 0.2, jitter=0.015),
             hair=Hair.SHORT if ordinary else self._pick(Hair, (0.26, 0.1, 0.14, 0.16, 0.12, 0.1, 0.12)),
             hair_colour=dye(rng, HAIR, 0.4, jitter=0.02),
@@ -170,7 +189,7 @@ class _Wardrobe:
             hat_colour=self.cloth(),
             upper=self.garment(CLOTH, tuple(Pattern)[1:], 0.35),
             sleeve=sleeve,
-            thickness=self.around(0.028, 0.014) if thick else 0.008,
+            thickness=self.around(0.03, 0.012) if thick else 0.008,
             hem=self.around(0.26, 0.2) if thick else self.around(0.08, 0.06),
             open_coat=open_coat,
             inner=Garment.plain(self.cloth()),
@@ -194,6 +213,15 @@ class _Wardrobe:
             shoulders=self.around(1.0, 0.12),
             hips=self.around(1.0, 0.12),
             head=self.around(1.0, 0.06),
+            arms=self.around(1.0, 0.05),
+        )
+
+    def _gait(self) -> Gait:
+        return Gait(
+            stride=self.around(1.0, 0.2),
+            swing=self.around(1.0, 0.5),
+            lag=self.around(0.0, 0.35),
+            toes=self.around(0.14, 0.14),
         )
 
     def _pick(self, kind: type[_Kind], weights: tuple[float, ...]) -> _Kind:

@@ -109,13 +109,13 @@ def dye(rng: np.random.Generator, palette: tuple[Colour, ...], decorrelation: fl
     return Material(linear((red, green, blue)), level * level)
 
 
-def texture(garment: Garment, *, sleeve: bool = False) -> tuple[float, ...]:
-    """Return the 16 numbers by which the shader knows a garment.
+def texture(garment: Garment, warmth: float = 0.0, *, sleeve: bool = False) -> tuple[float, ...]:
+    """Return the 17 numbers by which the shader knows a garment.
 
     Base visible reflectance (3) and infrared (1), accent visible (3) and infrared (1); repeats per metre
     along the body and around it, their weights; a box of accent: centre height, half width, half height
-    (metres) and which side of the body it lies on (1 front, -1 back, 0 both). Sleeves carry no logo and
-    take a two-tone garment's accent.
+    (metres) and which side of the body it lies on (1 front, -1 back, 0 both); ``warmth``, the share of the way
+    from the air's temperature (0) to the skin's (1). Sleeves carry no logo and take a two-tone garment's accent.
     """
     along = around = weight_along = weight_around = side = 0.0
     centre, half_width, half_height = 0.0, -1.0, -1.0
@@ -134,4 +134,4 @@ def texture(garment: Garment, *, sleeve: bool = False) -> tuple[float, ...]:
     elif garment.pattern is Pattern.LOGO and not sleeve:
         centre, half_width, half_height, side = 0.36, garment.period, 0.6 * garment.period, 1.0
     pattern = (along, around, weight_along, weight_around, centre, half_width, half_height, side)
-    return (*base.colour, base.infrared, *garment.accent.colour, garment.accent.infrared, *pattern)
+    return (*base.colour, base.infrared, *garment.accent.colour, garment.accent.infrared, *pattern, warmth)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vireid.data.synthetic import shade
+from vireid.data.synthetic import sensor, shade
 from vireid.data.synthetic.backdrop import backdrop
 from vireid.data.synthetic.geometry import ROWS, Scene, build
 from vireid.data.synthetic.identity import Identity
@@ -45,21 +45,28 @@ def render_with_masks(
     width: int,
     device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
-    """Like ``render``, with masks beside the images: bool (n, height, width), True where the person shows."""
+    """Like ``render``, with masks beside the images: bool (n, height, width), True where the person shows.
+
+    Masks are sharp where the person moves, and leave out other people and whatever stands before the person.
+    """
     if len(people) != len(views):
         raise VireidError(f"views: expected one for each of the {len(people)} people, got {len(views)}")
     if min(height, width) < 8:
         raise VireidError(f"height, width: expected at least 8 pixels, got {height} x {width}")
     target = torch.device(device)
-    step = max(1, BATCH_SAMPLES // (ROWS * height * width))
-    parts = [
-        _render_batch(people[i : i + step], views[i : i + step], spectrum, height, width, target)
-        for i in range(0, len(people), step)
-    ]
-    if not parts:
-        empty = torch.empty((0, height, width, 3), dtype=torch.uint8, device=target)
-        return empty, empty[..., 0].bool()
-    return torch.cat([images for images, _ in parts]), torch.cat([masks for _, masks in parts])
+    images = torch.empty((len(people), height, width, 3), dtype=torch.uint8, device=target)
+    masks = torch.empty((len(people), height, width), dtype=torch.bool, device=target)
+    sizes = [sensor.sensor_size(view, spectrum, height, width) for view in views]
+    for rows, columns in sorted(set(sizes)):
+        alike = [index for index, size in enumerate(sizes) if size == (rows, columns)]
+        step = max(1, BATCH_SAMPLES // (ROWS * rows * columns))
+        for first in range(0, len(alike), step):
+            mine = alike[first : first + step]
+            batch = [people[index] for index in mine], [views[index] for index in mine]
+            codes, body = _render_batch(*batch, spectrum, rows, columns, target)
+            images[mine] = sensor.fit(codes, height, width)
+            masks[mine] = sensor.fit_mask(body, height, width)
+    return images, masks
 
 
 def _render_batch(
@@ -70,24 +77,33 @@ def _render_batch(
     width: int,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    is_visible = spectrum is Spectrum.VISIBLE
+    """Return a sensor's grey levels (n, height, width, channels) uint8 and the masks (n, height, width)."""
     count = len(people)
     scene = build(people, views, height, width)
     hits = trace(scene, count, ROWS * height, width, device)
     image = torch.div(hits.sample, ROWS * height * width, rounding_mode="floor")
-    if is_visible:
+    if spectrum is Spectrum.VISIBLE:
         light = shade.visible(scene, hits, image, views)
     else:
-        stretch = _ray_lengths(scene, height, width, device).index_select(0, hits.sample)
-        light = shade.infrared(scene, hits, image, views, stretch)
+        stretch = _stretch(scene, height, width, device).index_select(0, hits.sample)
+        lit = shade.thermal if spectrum is Spectrum.THERMAL else shade.infrared
+        light = lit(scene, hits, image, views, stretch)
     body = torch.as_tensor(scene.body, device=device).index_select(0, hits.primitive)
     planes = torch.cat([light, torch.ones_like(light[:1]), body[None].float()])
-    *total, covered, person = _add_up(planes, hits.sample, (count, height, ROWS, width))
-    channels = shade.VISIBLE if is_visible else shade.INFRARED
-    scenery = backdrop(views, scene.windows, height, width, channels, device)
-    behind = shade.light_backdrop(scenery, views, is_visible)
-    blended = (torch.stack(total) + behind * (ROWS - covered)) / ROWS
-    return shade.expose(blended, views, is_visible), person >= 0.5 * ROWS
+    seen = _add_up(planes, hits.sample, (count, height, ROWS, width)) / ROWS
+    total, covered, person = seen[:-2], seen[-2], seen[-1]
+    scenery = backdrop(views, scene.windows, height, width, shade.BANDS[spectrum], device)
+    behind = shade.light_backdrop(scenery, views, spectrum, [_spots(*pair) for pair in zip(people, views, strict=True)])
+    blended = sensor.open_shutter(total, covered, person, behind, views)
+    if spectrum is Spectrum.THERMAL:
+        return sensor.develop(blended, views), person >= 0.5
+    return sensor.expose(blended, views, spectrum), person >= 0.5
+
+
+def _spots(person: Identity, view: View) -> list[shade.Spot]:
+    """Return where the people of a picture stand, and their heights."""
+    others = [(*passer.place, passer.person.build.height) for passer in view.passers]
+    return [(*view.place, person.build.height), *others]
 
 
 def _add_up(planes: Tensor, sample: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
@@ -97,8 +113,8 @@ def _add_up(planes: Tensor, sample: Tensor, shape: tuple[int, int, int, int]) ->
     return grid[:, :, :, 0] + grid[:, :, :, 1]
 
 
-def _ray_lengths(scene: Scene, height: int, width: int, device: torch.device) -> Tensor:
-    """Length of every sample's ray per unit of depth, flat (n * 2 * height * width,) float32."""
+def _stretch(scene: Scene, height: int, width: int, device: torch.device) -> Tensor:
+    """Square of the length of every sample's ray per unit of depth, flat (n * 2 * height * width,) float32."""
 
     def each(name: str) -> Tensor:
         values = [getattr(window, name) for window in scene.windows]
@@ -108,4 +124,4 @@ def _ray_lengths(scene: Scene, height: int, width: int, device: torch.device) ->
     column = torch.arange(width, device=device) + (0.25 + 0.5 * (row & 1))
     u = each("left") + each("width") * (column / width)
     v = each("top") + each("height") * ((row + 0.5) / (ROWS * height))
-    return (1.0 + u * u + v * v).sqrt().flatten()
+    return (1.0 + u * u + v * v).flatten()

@@ -1,8 +1,9 @@
-"""From hits to light: pattern, shading and the sensor, for visible light and for the near infrared.
+"""From hits to what reaches the camera, for each spectrum.
 
-Visible: sun from its side, soft light from above, both coloured. Near infrared: a lamp at the camera, whose
-light falls off with the square of the distance and meets the material's infrared reflectance; there is no
-colour.
+Visible: sun from its side, soft light from above, both coloured; people cast shadows. Near infrared: a lamp at the
+camera, brightest along its axis, whose light falls off with the square of the distance and meets the material's
+infrared reflectance; there is no colour. Thermal: skin is warm, clothes are the cooler the thicker they are, things
+have the air's temperature; light and colour play no part.
 """
 
 from __future__ import annotations
@@ -15,33 +16,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vireid.data.synthetic.backdrop import Backdrop
+from vireid.data.synthetic.backdrop import SIDE, Backdrop, interpolate
 from vireid.data.synthetic.geometry import Scene
 from vireid.data.synthetic.identity import stream
+from vireid.data.synthetic.materials import Spectrum
 from vireid.data.synthetic.raster import Hits
 from vireid.data.synthetic.view import View
 
+CONTACT = 0.45  # radius of the dark patch under a person, metres
 STRAY = 0.07  # share of infrared light that does not come straight from the lamp
-LEVELS = 4096
 QUARTER = math.pi / 2  # a quarter of a circle is a radius times this
-VISIBLE, INFRARED = slice(0, 3), slice(3, 4)  # bands of a reflectance
-
-
-def _curve() -> npt.NDArray[np.float32]:
-    """Grey level (0 to 255) of linear light in 4096 steps from 0 to 1: the sRGB transfer curve."""
-    light = [index / (LEVELS - 1) for index in range(LEVELS)]
-    code = [12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055 for x in light]
-    return np.round(np.array(code) * 255.0, 2).astype(np.float32)
-
-
-def _bell() -> npt.NDArray[np.float32]:
-    """The 256 middle quantiles of a normal distribution: a random byte picks one."""
-    from statistics import NormalDist
-
-    return np.round([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)], 4).astype(np.float32)
-
-
-CURVE, BELL = _curve(), _bell()
+FOLD = (0.035, 0.08)  # breadth and length of a fold of cloth, metres
+FOLDS = 3  # random stream of an image's folds, beside one for each spectrum's noise
+SKIN = 34.0  # degrees Celsius of a face
+VISIBLE, INFRARED, WARMTH = slice(0, 3), slice(3, 4), slice(4, 5)  # bands of a surface
+BANDS = {Spectrum.VISIBLE: VISIBLE, Spectrum.NEAR: INFRARED, Spectrum.THERMAL: WARMTH}
+Spot = tuple[float, float, float]  # where a body stands in the world, and its height, metres
 
 
 def _columns(hits: Hits, *parts: npt.NDArray[np.float64]) -> Tensor:
@@ -56,13 +46,18 @@ def _pattern(surface: Tensor, hits: Hits, width: Tensor, height: Tensor) -> Tens
     ``width`` is the primitive's radius and ``height`` the place along the body, both in metres.
     """
     x, y, _ = hits.point
-    # a quarter of the way round per unit: rational where an angle would need the arc tangent
-    turn = y / (x.abs() + y.abs() + 1e-6)
-    girth = (QUARTER * width) * torch.where(x >= 0, turn, 2.0 - turn)
-    along, around = height * surface[0], girth * surface[1]
+    along, around = height * surface[0], _girth(hits, width) * surface[1]
     bands = ((along - along.floor()) < 0.5) * surface[2] + ((around - around.floor()) < 0.5) * surface[3]
     inside = ((x * width).abs() <= surface[5]) & ((height - surface[4]).abs() <= surface[6])
     return torch.maximum(bands, (inside & (y * surface[7] >= 0)).float())
+
+
+def _girth(hits: Hits, width: Tensor) -> Tensor:
+    """Way round a primitive of radius ``width`` metres to the hits, from its side, in metres."""
+    x, y, _ = hits.point
+    # a quarter of the way round per unit: rational where an angle would need the arc tangent
+    turn = y / (x.abs() + y.abs() + 1e-6)
+    return (QUARTER * width) * torch.where(x >= 0, turn, 2.0 - turn)
 
 
 def _reflectance(scene: Scene, hits: Hits, bands: slice) -> Tensor:
@@ -108,55 +103,111 @@ def visible(scene: Scene, hits: Hits, image: Tensor, views: Sequence[View]) -> T
 
 
 def infrared(scene: Scene, hits: Hits, image: Tensor, views: Sequence[View], stretch: Tensor) -> Tensor:
-    """Return the infrared light (1, m) of the hits; ``stretch`` (m,) is a ray's length per unit of depth."""
+    """Return the infrared light (1, m) of the hits; ``stretch`` (m,) is the square of a ray's length per unit of
+    depth."""
     _, length, facing = _normal(scene, hits)
-    cosine = (-facing / (length * stretch)).clamp(min=0.0)
-    distance = hits.depth * stretch
-    gain = torch.tensor([lamp_gain(view) for view in views], dtype=torch.float64).float().to(image.device)
-    lamp = gain.index_select(0, image) / (distance * distance)
+    cosine = (-facing / (length * stretch.sqrt())).clamp(min=0.0)
+    gain = _each([lamp_gain(view) for view in views], image.device).index_select(0, image)
+    lamp = _beam(gain, hits.depth, stretch)
     return _reflectance(scene, hits, INFRARED) * (lamp * ((1.0 - STRAY) * cosine + STRAY))
+
+
+def thermal(scene: Scene, hits: Hits, image: Tensor, views: Sequence[View], stretch: Tensor) -> Tensor:
+    """Return the apparent temperature (1, m) of the hits in degrees Celsius; ``stretch`` as for `infrared`."""
+    _, length, facing = _normal(scene, hits)
+    graze = 1.0 + facing / (length * stretch.sqrt())  # 1 where the ray slides along the surface
+    air = _each([view.air for view in views], image.device).index_select(0, image)
+    shape = scene.shape
+    place = np.stack([shape.scale[:, 0], shape.scale[:, 2], shape.along], axis=1)
+    warmth, width, tall, along = _columns(hits, scene.surface[:, 16:17], place)
+    # cloth is warmer where it touches the body; the folds lie otherwise in every image
+    folds = torch.as_tensor(np.stack([_folds(view) for view in views]), device=image.device).view(1, -1)
+    (fold,) = interpolate(folds, image, _girth(hits, width) / FOLD[0], (along + hits.point[2] * tall) / FOLD[1])
+    warmth = warmth + warmth * (1.0 - warmth) * fold
+    # cloth and skin shine least sideways, and mirror the surroundings instead
+    degrees: Tensor = air + (SKIN - air) * warmth * (1.0 - 0.35 * graze * graze * graze)
+    return degrees[None]
+
+
+def _folds(view: View) -> npt.NDArray[np.float32]:
+    """Return how close to the body an image's clothes lie: (4096,) in [-0.5, 0.5]."""
+    draws = stream(view.key[0], *view.key[1:], FOLDS).bytes(SIDE * SIDE)
+    return np.asarray(np.frombuffer(draws, dtype=np.uint8) / np.float32(255) - np.float32(0.5))
+
+
+def _beam(gain: Tensor, depth: Tensor, stretch: Tensor) -> Tensor:
+    """Lamp light on a surface: a bright middle, and the inverse square of the distance."""
+    return gain / (depth * depth * stretch * stretch * stretch)
 
 
 def lamp_gain(view: View) -> float:
     """Lamp strength times gain: the camera evens out most, not all, of the distance's effect."""
     usual = 0.5 * (view.camera.reach[0] + view.camera.reach[1])
     distance = math.hypot(view.place[0], view.place[1])
-    return 1.25 * view.lamp * distance * math.sqrt(distance * usual)
+    return 1.3 * view.lamp * distance * math.sqrt(distance * usual)
 
 
-def light_backdrop(scenery: Backdrop, views: Sequence[View], is_visible: bool) -> Tensor:
-    """Return the backdrop's linear light (channels, n, h, w)."""
-    reflectance = scenery.reflectance
-    device = reflectance.device
+def light_backdrop(scenery: Backdrop, views: Sequence[View], spectrum: Spectrum, spots: Sequence[list[Spot]]) -> Tensor:
+    """Return what comes from the backdrop (channels, n, h, w): linear light, or in thermal degrees Celsius.
 
-    def each(values: Sequence[float] | Sequence[tuple[float, float, float]]) -> Tensor:
-        return (
-            torch.tensor(values, dtype=torch.float64, device=device)
-            .float()
-            .view(len(views), 1, 1, -1)
-            .permute(3, 0, 1, 2)
-        )
+    ``spots`` has the bodies that cast shadows, for each image.
+    """
+    device = scenery.surface.device
+    if spectrum is Spectrum.THERMAL:
+        return _per_image([view.air for view in views], device) + 16.0 * (scenery.surface - 0.25)
+    on_floor, depth, stretch = scenery.on_floor, scenery.depth, scenery.stretch
+    if spectrum is Spectrum.NEAR:
+        stand = _per_image([view.camera.height for view in views], device)
+        wall = _per_image([view.camera.wall for view in views], device)
+        cosine = torch.where(on_floor, stand, wall) / (depth * stretch.sqrt())
+        lamp = _beam(_per_image([lamp_gain(view) for view in views], device), depth, stretch)
+        return scenery.surface * (lamp * ((1.0 - STRAY) * cosine + STRAY))
+    overhead = _per_image([view.sun[2] for view in views], device)
+    facing = _per_image([max(0.0, -view.sun[1]) for view in views], device)
+    cast, contact = _shadows(scenery, views, spots)
+    sun = torch.where(on_floor, overhead, facing) * cast
+    lights = [
+        sun * _per_image([view.sunlight[band] for view in views], device)
+        + _per_image([view.ambient[band] for view in views], device)
+        for band in range(3)
+    ]
+    return scenery.surface * torch.stack([light * contact for light in lights])
 
-    if is_visible:
-        light = each([view.sunlight for view in views]) * scenery.sun + each([view.ambient for view in views])
-        return reflectance * (light * scenery.shadow)
-    lamp = each([lamp_gain(view) for view in views]) / (scenery.distance * scenery.distance)
-    return reflectance * (lamp * ((1.0 - STRAY) * scenery.lamp + STRAY))
+
+def _shadows(scenery: Backdrop, views: Sequence[View], spots: Sequence[list[Spot]]) -> tuple[Tensor, Tensor]:
+    """Return factors (n, h, w) on the sunlight, for the shadows that bodies cast on floor and wall, and on all light,
+    for the dark under their feet.
+
+    From a point of the backdrop, walk level towards the sun until beside the body: how far aside it is then, and
+    how high the ray passes, say whether the body, a spindle 0.28 m thick either way, is in the light's way.
+    """
+    x, y, z = scenery.point
+    device = x.device
+    level = [math.sqrt(view.sun[0] * view.sun[0] + view.sun[1] * view.sun[1]) for view in views]
+    east = _per_image([view.sun[0] / flat for view, flat in zip(views, level, strict=True)], device)
+    north = _per_image([view.sun[1] / flat for view, flat in zip(views, level, strict=True)], device)
+    climb = _per_image([view.sun[2] / flat for view, flat in zip(views, level, strict=True)], device)
+    cast, contact = torch.ones_like(x), torch.ones_like(x)
+    for index in range(max(len(bodies) for bodies in spots)):
+        # an image with fewer bodies gets one far behind the camera
+        bodies = [each[index] if index < len(each) else (0.0, -1e3, 1.0) for each in spots]
+        left, back, tall = (_per_image([body[i] for body in bodies], device) for i in range(3))
+        ahead = back - y
+        share = (z + climb * (left * east + ahead * north)) / tall - x * (climb * east / tall)  # of the body's height
+        off = 12.0 * (left * north - ahead * east) - x * (12.0 * north)
+        bulge = share - 0.55
+        core = (3.36 - 10.8 * (bulge * bulge) - off.abs()).clamp(0.0, 1.0)
+        cast = cast - cast * core * 0.9
+        aside = x * (1.0 / CONTACT) - left * (1.0 / CONTACT)
+        near = torch.where(scenery.on_floor, 1.0 - ahead * ahead * (1.0 / CONTACT**2), 0.0) - aside * aside
+        near = near.clamp(min=0.0)
+        contact = contact - contact * near * near * 0.5
+    return cast, contact
 
 
-def expose(light: Tensor, views: Sequence[View], is_visible: bool) -> Tensor:
-    """Turn linear light (channels, n, h, w) into images (n, h, w, 3) uint8: exposure, transfer curve,
-    sensor noise."""
-    channels, count, rows, columns = light.shape
-    device = light.device
-    gain = [view.exposure if is_visible else 1.0 for view in views]
-    exposure = torch.tensor(gain, dtype=torch.float64, device=device).float()[:, None, None]
-    index = (light * exposure).clamp(0.0, 1.0) * (LEVELS - 1) + 0.5
-    code = torch.as_tensor(CURVE, device=device).index_select(0, index.int().flatten()).view(light.shape)
-    grain = np.empty((count, rows * columns * channels), dtype=np.float32)
-    for noise, view in zip(grain, views, strict=True):
-        draws = np.frombuffer(stream(view.key[0], *view.key[1:], int(is_visible)).bytes(noise.size), dtype=np.uint8)
-        np.multiply(BELL[draws], np.float32(view.noise), out=noise)
-    grains = torch.as_tensor(grain, device=device).view(count, rows, columns, channels)
-    levels = (code.permute(1, 2, 3, 0) + grains + 0.5).clamp(0.0, 255.0)
-    return levels.to(torch.uint8).expand(count, rows, columns, 3).contiguous()
+def _each(values: Sequence[float], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=device).float()
+
+
+def _per_image(values: Sequence[float], device: torch.device) -> Tensor:
+    return _each(values, device)[:, None, None]

@@ -10,13 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import pickle
-import signal
 import subprocess
 import sys
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,32 +28,30 @@ from PIL import Image
 from vireid.data.synthetic.difficulty import Difficulty
 from vireid.data.synthetic.identity import sample_identity
 from vireid.data.synthetic.materials import Spectrum
-from vireid.data.synthetic.renderer import render
+from vireid.data.synthetic.plans import Shot
+from vireid.data.synthetic.renderer import render_with_masks
+from vireid.data.synthetic.settings import SyntheticSet
 from vireid.data.synthetic.view import sample_camera, sample_view
 from vireid.types import VireidError
 
-BATCH = 16  # images that are rendered together
+BATCH = 16  # images that are rendered together by a processor
+DEVICE_BATCH = 128  # and by a GPU
+PARTIAL = ".partial"  # folder of the images that are being written
+MASKS = "masks"  # folder of the silhouettes
 PIXELS_WORTH_A_PROCESS = 4_000_000  # about the work that takes as long as starting one
-# what it is to do is read before PyTorch is imported, so that all of them start at once
-COMMAND = "import sys; job = sys.stdin.buffer.read(); from vireid.data.synthetic.workers import serve; serve(job)"
+# an interrupt is the parent's to handle; what to do is read before PyTorch is imported, so that all start at once
+COMMAND = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); import sys; job = sys.stdin.buffer.read(); "
+    "from vireid.data.synthetic.workers import serve; serve(job)"
+)
 
-_person = lru_cache(maxsize=256)(sample_identity)  # neighbouring images show the same person
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One image to make: where it goes, below the job's folder, and what it shows."""
-
-    path: str
-    identity: int
-    camera: int
-    image: int
-    spectrum: Spectrum
+_person = lru_cache(maxsize=2048)(sample_identity)
+_camera = lru_cache(maxsize=64)(sample_camera)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Images to make; their folders exist."""
+    """Images to make below ``folder``, in which all folders exist; with silhouettes if ``masks``."""
 
     folder: Path
     shots: tuple[Shot, ...]
@@ -59,13 +59,28 @@ class Job:
     difficulty: Difficulty
     height: int
     width: int
+    masks: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A rendered shot: uint8 (height, width, 3) pixels, the bool (height, width) silhouette, the JPEG quality."""
+
+    shot: Shot
+    pixels: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    quality: int
 
 
 def run(job: Job) -> Generator[int, None, None]:
-    """Make a job's images with as many processes as pay; gives how many more are written, again and again.
+    """Make a job's images on a GPU, if there is one, or with as many processes as pay; gives how many more are
+    written, again and again.
 
-    Raises ``OSError`` when a file cannot be written.
+    Every file appears whole or not at all, an image after its silhouette. Raises ``OSError`` when a file cannot be
+    written.
     """
+    if torch.cuda.is_available():
+        return run_on(job, torch.device("cuda"))
     pixels = len(job.shots) * job.height * job.width
     processes = min(_cores(), 1 + pixels // PIXELS_WORTH_A_PROCESS)
     return run_here(job) if processes == 1 else run_apart(job, processes)
@@ -75,9 +90,20 @@ def run_here(job: Job) -> Generator[int, None, None]:
     """Make a job's images in this process."""
     for begin in range(0, len(job.shots), BATCH):
         batch = job.shots[begin : begin + BATCH]
-        for shot, pixels in zip(batch, _pictures(job, batch), strict=True):
-            Image.fromarray(pixels).save(job.folder / shot.path, quality=92)
+        for picture in pictures(job, batch, torch.device("cpu")):
+            _write(job, picture)
         yield len(batch)
+
+
+def run_on(job: Job, device: torch.device) -> Generator[int, None, None]:
+    """Make a job's images in this process on ``device``; threads write a batch while the next one is rendered."""
+    with ThreadPoolExecutor(_cores()) as pool:
+        writing: list[Future[None]] = []
+        for begin in range(0, len(job.shots), DEVICE_BATCH):
+            batch = pictures(job, job.shots[begin : begin + DEVICE_BATCH], device)
+            yield _finish(writing)
+            writing = [pool.submit(_write, job, picture) for picture in batch]
+        yield _finish(writing)
 
 
 def run_apart(job: Job, processes: int) -> Generator[int, None, None]:
@@ -111,7 +137,6 @@ def run_apart(job: Job, processes: int) -> Generator[int, None, None]:
 
 def serve(job: bytes) -> None:
     """Be one of the processes of ``run_apart``."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
     try:
         for count in run_here(pickle.loads(job)):
@@ -139,16 +164,48 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _pictures(job: Job, batch: tuple[Shot, ...]) -> npt.NDArray[np.uint8]:
-    """Render shots, which may mix spectra, in their order."""
-    pictures = np.empty((len(batch), job.height, job.width, 3), dtype=np.uint8)
+def _finish(writing: list[Future[None]]) -> int:
+    for future in writing:
+        future.result()
+    return len(writing)
+
+
+def pictures(job: Job | SyntheticSet, batch: Sequence[Shot], device: torch.device) -> list[Picture]:
+    """Render shots, which may mix spectra and change their order."""
+    found = []
     for spectrum in Spectrum:
-        rows = [row for row, shot in enumerate(batch) if shot.spectrum is spectrum]
-        mine = [batch[row] for row in rows]
+        mine = [shot for shot in batch if shot.spectrum is spectrum]
+        cameras = [_camera(job.seed, shot.camera) for shot in mine]
         people = [_person(job.seed, shot.identity, job.difficulty) for shot in mine]
         views = [
-            sample_view(job.seed, shot.identity, sample_camera(job.seed, shot.camera), shot.image, job.difficulty)
-            for shot in mine
+            sample_view(job.seed, shot.identity, camera, shot.image, job.difficulty)
+            for shot, camera in zip(mine, cameras, strict=True)
         ]
-        pictures[rows] = render(people, views, spectrum, job.height, job.width).numpy()
-    return pictures
+        images, masks = render_with_masks(people, views, spectrum, job.height, job.width, device)
+        parts = mine, images.cpu().numpy(), masks.cpu().numpy(), [camera.jpeg for camera in cameras]
+        found += [Picture(*each) for each in zip(*parts, strict=True)]
+    return found
+
+
+def _write(job: Job, picture: Picture) -> None:
+    if job.masks:
+        _save(Image.fromarray(picture.mask), job.folder / mask_path(picture.shot.path), job.folder / PARTIAL)
+    # the quality, and with it the tables in the file, is the camera's
+    _save(
+        Image.fromarray(picture.pixels),
+        job.folder / picture.shot.path,
+        job.folder / PARTIAL,
+        quality=picture.quality,
+    )
+
+
+def mask_path(path: str) -> str:
+    """Return where the silhouette of the image at ``path`` is."""
+    return f"{MASKS}/{Path(path).with_suffix('.png')}"
+
+
+def _save(image: Image.Image, target: Path, partial: Path, **options: Any) -> None:
+    """Write an image atomically, by way of a file in ``partial`` that belongs to this thread."""
+    work = partial / f"{os.getpid()}-{threading.get_ident()}{target.suffix}"
+    image.save(work, **options)
+    work.replace(target)
