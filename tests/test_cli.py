@@ -80,6 +80,44 @@ def test_score_names_the_array_and_row_of_a_nan(capsys: pytest.CaptureFixture[st
     assert "2" in error
 
 
+def test_score_adds_every_way_of_ranking_beside_the_plain_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(0)
+    ids, cameras = np.arange(40) % 10, np.arange(40) % 4
+    sides = [generator.normal(size=(10, 8))[ids] + generator.normal(size=(40, 8)) for _ in range(2)]
+    arrays = {
+        f"{side}_{name}": value for side in ("query", "gallery") for name, value in (("ids", ids), ("cameras", cameras))
+    }
+    np.savez("f.npz", query_features=sides[0], gallery_features=sides[1], **arrays)
+    flags = {"--rerank": "k-reciprocal", "--expand-queries": "query-expansion", "--camera-aware": "camera-aware"}
+    for asked in ([], *([flag] for flag in flags), list(flags)):
+        with pytest.raises(SystemExit) as exit_:
+            main(["score", "f.npz", "--protocol", "llcm", "--json", *asked])
+        assert exit_.value.code == 0
+        scores = json.loads(capsys.readouterr().out)
+        assert scores["method"] == "cosine"
+        assert [part["method"] for part in scores["beside"]] == [flags[flag] for flag in asked]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"query_features": np.full((4, 3), np.inf)}, "query_features: row 0 holds NaN or infinite"),
+        ({"gallery_features": np.zeros((4, 3))}, "gallery_features: row 0 is all zeros"),
+        ({"gallery_features": np.ones((0, 3)), "gallery_ids": np.arange(0)}, "gallery_features: no embeddings"),
+        ({"query_ids": np.array(["1", "2", "3", "4"])}, "gallery_ids: numbers, query_ids are strings"),
+        ({"query_ids": np.arange(4) + 9}, "no query has a true match"),
+        ({"query_cameras": None}, "query_cameras: array missing"),
+    ],
+)
+def test_score_refuses_bad_input_in_one_line(
+    capsys: pytest.CaptureFixture[str], change: dict[str, np.ndarray | None], named: str
+) -> None:
+    arrays = {f"{side}_{name}": np.arange(4) for side in ("query", "gallery") for name in ("ids", "cameras")}
+    whole = arrays | {f"{side}_features": np.eye(4)[:, :3] + 1 for side in ("query", "gallery")} | change
+    np.savez("f.npz", **{name: array for name, array in whole.items() if array is not None})
+    assert named in failing(capsys, "score", "f.npz", "--protocol", "llcm", "--rerank")
+
+
 def test_data_check_exits_1_where_something_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = write_folder(tmp_path / "set")
     next(root.rglob("0.png")).write_bytes(b"")

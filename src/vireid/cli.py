@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,15 +24,20 @@ import torch
 
 import vireid
 from vireid.recipes import load_recipe, recipe_fields, shipped_recipes
-from vireid.types import Modality, VireidError
+from vireid.types import Layout, Modality, VireidError
 
 if TYPE_CHECKING:
     from vireid.evaluation.ranked import Method
 
 Data = Annotated[Path, Parameter(help="Root folder of SYSU-MM01, RegDB, LLCM, or a plain folder set.")]
+OwnData = Annotated[
+    Path | None,
+    Parameter(help="Root folder of the data set; none where a recipe renders its own (data.kind=synthetic)."),
+]
 Flag = Parameter(negative="")
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
 Recipe = Annotated[str, Parameter(help=f"A YAML file or one of {', '.join(shipped_recipes())}.")]
+Level = Annotated[float | None, Parameter(help="This part of the difficulty.")]
 Run = Annotated[Path, Parameter(help="Run folder that vireid train wrote.")]
 Rerank = Annotated[bool, Flag, Parameter(help="Add lines with k-reciprocal re-ranking.")]
 ExpandQueries = Annotated[bool, Flag, Parameter(help="Add lines with query expansion.")]
@@ -48,6 +54,7 @@ app = App(
     help="Find the same person across day and night cameras: visible-infrared person re-identification.",
     version=vireid.__version__,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,  # main says how to go on
 )
 data = App(name="data", help="Check a data set, or render a synthetic one.")
 app.command(data)
@@ -100,39 +107,74 @@ def data_check(path: Data, *, as_json: Json = False) -> int:
 def data_render(
     out: Annotated[Path, Parameter(help="Folder to write; must not exist or be empty.")],
     *,
-    like: Annotated[Literal["sysu", "regdb"], Parameter(help="Layout of the tree.")] = "sysu",
-    ids: Annotated[int, Parameter(help="Identities.")] = 100,
-    images: Annotated[int, Parameter(help="Images per identity and camera.")] = 10,
+    like: Annotated[Layout, Parameter(help="Layout of the tree.")] = "sysu",
+    ids: Annotated[int | None, Parameter(help="Identities; by default as many as the real set has.")] = None,
+    images: Annotated[
+        int | None, Parameter(help="Images per identity and camera; by default as many as the real set has.")
+    ] = None,
     seed: Annotated[int, Parameter(help="Same seed, same bytes.")] = 0,
-    difficulty: Annotated[float, Parameter(help="From 0, clean, to 1, hard.")] = 0.3,
+    difficulty: Annotated[float, Parameter(help="From 0, clean, to 1, hard; of all parts not given below.")] = 0.3,
+    viewpoint: Level = None,
+    light: Level = None,
+    occlusion: Level = None,
+    crop: Level = None,
+    noise: Level = None,
+    resolution: Level = None,
+    lookalikes: Level = None,
     height: Annotated[int, Parameter(help="Of the images in pixels.")] = 288,
     width: Annotated[int, Parameter(help="Of the images in pixels.")] = 144,
+    infrared: Annotated[
+        Literal["near", "thermal"] | None, Parameter(help="By default thermal for regdb, near for the others.")
+    ] = None,
+    masks: Annotated[bool, Flag, Parameter(help="Write the people's silhouettes too.")] = False,
+    standard: Annotated[
+        str | None, Parameter(help="A standard set, synvi-1; it decides everything but the folder.")
+    ] = None,
 ) -> None:
-    """Render a synthetic day-and-night set in the layout of a real one.
+    """Render a synthetic day-and-night set in the layout and, by default, the size of a real one.
 
-    Example: `vireid data render synthetic --like regdb --ids 412`
+    An interrupted command goes on where it stopped when it is given again.
+
+    Example: `vireid data render synthetic --like regdb --ids 40`
     """
-    from vireid.data.synthetic.tree import write_tree
+    from vireid.data.synthetic import Difficulty, synthetic_set, write_tree
+    from vireid.data.synthetic.standards import write_standard
 
+    parts = {
+        "viewpoint": viewpoint,
+        "light": light,
+        "occlusion": occlusion,
+        "crop": crop,
+        "noise": noise,
+        "resolution": resolution,
+        "lookalikes": lookalikes,
+    }
+    given = {name: level for name, level in parts.items() if level is not None}
+    settings = synthetic_set(
+        like,
+        ids,
+        images=images,
+        seed=seed,
+        difficulty=replace(Difficulty.even(difficulty), **given),
+        height=height,
+        width=width,
+        infrared=infrared,
+        masks=masks,
+    )
+    if standard is not None and settings != synthetic_set():
+        raise VireidError("standard: decides everything but the folder; leave the other options out")
     with _bars() as bars:
-        write_tree(
-            out,
-            like,
-            ids,
-            images=images,
-            seed=seed,
-            difficulty=difficulty,
-            height=height,
-            width=width,
-            progress=bars("images rendered"),
-        )
+        if standard is not None:
+            write_standard(out, standard, bars("images rendered"))
+        else:
+            write_tree(out, settings, bars("images rendered"))
 
 
 @app.command(help_epilogue=_fields())
 def train(
     *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields below.")],
     recipe: Recipe,
-    data: Data,
+    data: OwnData = None,
     out: Annotated[Path | None, Parameter(help="Run folder; runs/RECIPE by default, with the trial for RegDB.")] = None,
     trial: Annotated[int, Parameter(help="Split of RegDB, 1 to 10.")] = 1,
     resume: Annotated[bool, Flag, Parameter(help="Continue the run in the folder, bit for bit.")] = False,
@@ -141,22 +183,22 @@ def train(
 
     Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
     """
-    from vireid.data.layouts import open_dataset
+    from vireid.data.layouts import open_data
     from vireid.training.train import train as run_training
 
     settings = load_recipe(recipe, overrides)
-    dataset = open_dataset(data, trial)
+    dataset = open_data(settings.data, data, trial)
     suffix = f"-trial{dataset.trial}" if dataset.trial else ""
     folder = out or Path("runs") / f"{settings.name}{suffix}"
     with _bars() as bars:
         run_training(settings, dataset, folder, resume=resume, progress=bars("images decoded"))
-    print(f"The run is {folder}\n\nNext: vireid evaluate {folder} --data {data}")
+    print(f"The run is {folder}\n\nNext: vireid evaluate {folder}{f' --data {data}' if data else ''}")
 
 
 @app.command
 def evaluate(
     *runs: Run,
-    data: Data,
+    data: OwnData = None,
     out: Annotated[
         Path | None, Parameter(help="Where results.json and report.html go; RUN/evaluation/DATA by default.")
     ] = None,
@@ -197,7 +239,7 @@ def evaluate(
             against=against,
             progress=bars("images"),
         )
-    results, page = write_evaluation(evaluation, out or runs[0] / "evaluation" / data.resolve().name)
+    results, page = write_evaluation(evaluation, out or runs[0] / "evaluation" / evaluation.dataset.root.resolve().name)
     if as_json:
         _print_json(evaluation.to_dict())
     else:

@@ -118,6 +118,27 @@ def test_labels_of_another_length_are_an_error() -> None:
         score_queries(MatrixRanking(torch.ones(1, 2)), side, side, RULES["folder"])
 
 
+@pytest.mark.parametrize(
+    ("identities", "cameras", "message"),
+    [
+        (
+            torch.tensor([1.5, torch.nan]),
+            torch.ones(2, dtype=torch.int64),
+            r"identities: expected \(2,\) whole numbers",
+        ),
+        (
+            torch.tensor([1, 2]),
+            torch.ones(3, dtype=torch.int64),
+            r"cameras: expected \(2,\) whole .* int64 of shape \(3,\)",
+        ),
+        (torch.ones(2, 1, dtype=torch.int64), torch.ones(2, dtype=torch.int64), "identities: expected"),
+    ],
+)
+def test_labels_are_whole_numbers_one_per_image(identities: torch.Tensor, cameras: torch.Tensor, message: str) -> None:
+    with pytest.raises(VireidError, match=message):
+        Labels(identities, cameras)
+
+
 def test_the_query_image_itself_is_skipped() -> None:
     rule = MatchRule("mixed", skips_same_image=True)
     side = Labels(torch.tensor([1, 1, 2]), torch.tensor([0, 0, 0]), torch.arange(3))

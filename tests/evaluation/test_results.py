@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.evaluation import datasets
 from tests.reference.metrics import loop
 from tests.reference.reranking import k_reciprocal_distance
 from vireid.evaluation import Facts, comparability, evaluate, mixed_setting, pool, ranked_lists, settings_for
+from vireid.evaluation.ranked import Method
 from vireid.types import Features, Modality, VireidError
 
 DATA = datasets.sysu(identities=range(1, 13), images=3)
@@ -55,7 +57,7 @@ def test_mean_and_deviation_equal_the_loop_over_trials() -> None:
 
 
 def test_reranked_numbers_are_those_of_the_reference_distances() -> None:
-    result = evaluate(FEATURES, SETTING, rerank=True)
+    result = evaluate(FEATURES, SETTING, method="k-reciprocal")
     query, gallery = trial_sides(4)
     distance = k_reciprocal_distance(query.embeddings.numpy(), gallery.embeddings.numpy())
     wanted = reference(-distance, query, gallery)
@@ -90,18 +92,21 @@ def test_the_dictionary_states_every_fact_and_is_json() -> None:
     assert pytest.approx(found["chance"]["rank1"], rel=0.05) == 1 / 12
 
 
-def test_other_kinds_of_ranking_are_named() -> None:
-    assert evaluate(FEATURES, SETTING, expand_queries=True).method == "query-expansion"
-    assert evaluate(FEATURES, SETTING, camera_aware=True).method == "camera-aware"
-    with pytest.raises(VireidError, match="choose one"):
-        evaluate(FEATURES, SETTING, rerank=True, camera_aware=True)
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_way_of_ranking_is_named(method: Method) -> None:
+    assert evaluate(FEATURES, SETTING, method=method).method == method
+
+
+def test_an_unknown_way_of_ranking() -> None:
+    with pytest.raises(VireidError, match="expected one of cosine, k-reciprocal, query-expansion, camera-aware, got x"):
+        evaluate(FEATURES, SETTING, method="x")  # type: ignore[arg-type]
 
 
 def test_warnings() -> None:
     plain = evaluate(FEATURES, SETTING)
     assert plain.warnings == ("the gallery ranks 12 entries: rank-12 and beyond are 1 whatever the model",)
     one = replace(SETTING, trials=SETTING.trials[:1], official=False)
-    text = " | ".join(evaluate(FEATURES, one, rerank=True, facts=Facts(flip_averaging=True)).warnings)
+    text = " | ".join(evaluate(FEATURES, one, method="k-reciprocal", facts=Facts(flip_averaging=True)).warnings)
     for part in ("1 of the protocol's 10 trials", "not part of a published", "flip averaging", "k-reciprocal"):
         assert part in text
     cells = [(1, 1, Modality.VISIBLE, 1), (2, 1, Modality.INFRARED, 2), (2, 7, Modality.INFRARED, 3)]
@@ -114,10 +119,10 @@ def test_warnings() -> None:
 def test_results_that_must_not_share_a_table() -> None:
     official = evaluate(FEATURES, SETTING)
     community = evaluate(FEATURES, settings_for(DATA, gallery_rule="community")[0])
-    reranked = evaluate(FEATURES, SETTING, rerank=True)
+    reranked = evaluate(FEATURES, SETTING, method="k-reciprocal")
     assert comparability([official, official]) == ()
     assert "gallery rules community and official" in comparability([official, community])[0]
-    assert "re-ranked and plain" in comparability([official, reranked])[0]
+    assert "cosine and k-reciprocal results are mixed" in comparability([official, reranked])[0]
 
 
 def test_pooling_splits() -> None:
@@ -128,7 +133,7 @@ def test_pooling_splits() -> None:
     assert both.mean["map"] == pytest.approx((first.mean["map"] + second.mean["map"]) / 2)
     assert both.to_dict()["trials"] == 2
     with pytest.raises(VireidError, match="got 2 kinds"):
-        pool([first, evaluate(datasets.features(data), setting, rerank=True)])
+        pool([first, evaluate(datasets.features(data), setting, method="k-reciprocal")])
 
 
 def test_features_of_another_data_set() -> None:
@@ -139,6 +144,7 @@ def test_features_of_another_data_set() -> None:
 def test_mixed_search_skips_the_query_and_its_camera() -> None:
     setting = mixed_setting(DATA)
     result = evaluate(FEATURES, setting)
+    assert not any("trials" in warning for warning in result.warnings)
     scores = result.trials[0]
     # Of 18 images of its identity a query may find the 15 of other cameras; cameras 2 and 3 lose each other's 3.
     expected = torch.where((FEATURES.cameras == 2) | (FEATURES.cameras == 3), 12, 15)

@@ -40,13 +40,13 @@ def test_numbers_equal_the_loop(tmp_path: Path, protocol: Any, dtype: Any) -> No
     content = arrays()
     for side in ("query", "gallery"):
         content[f"{side}_features"] = content[f"{side}_features"].astype(dtype)
-    found = score_file(save(tmp_path, content), protocol, rerank=True)
+    found = score_file(save(tmp_path, content), protocol, ["k-reciprocal"])
     sides = [content[f"{side}_features"].astype(np.float64) for side in ("query", "gallery")]
     unit = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in sides]
     labels = [content[f"{side}_{kind}"] for kind in ("ids", "cameras") for side in ("query", "gallery")]
     for numbers, similarity in (
         (found, unit[0] @ unit[1].T),
-        (found["reranked"], -k_reciprocal_distance(*sides)),
+        (found["beside"][0], -k_reciprocal_distance(*sides)),
     ):
         wanted = loop(similarity, *labels, protocol)
         assert numbers["map"] == pytest.approx(wanted.map)
@@ -64,24 +64,26 @@ def test_cameras_may_be_absent_where_the_rule_ignores_them(tmp_path: Path) -> No
     with_cameras = score_file(save(tmp_path, arrays()), "regdb")
     path = save(tmp_path, content)
     assert score_file(path, "regdb") == with_cameras
-    assert "reranked" not in with_cameras
+    assert with_cameras["beside"] == []
     for protocol in ("sysu", "llcm"):
         with pytest.raises(VireidError, match="query_cameras: array missing"):
             score_file(path, protocol)  # type: ignore[arg-type]
     with pytest.raises(VireidError, match="query_cameras: array missing"):
-        score_file(path, "regdb", camera_aware=True)
+        score_file(path, "regdb", ["camera-aware"])
 
 
 def test_other_methods_stand_beside_the_plain_numbers(tmp_path: Path) -> None:
     path = save(tmp_path, arrays())
     plain = score_file(path, "sysu")
-    found = score_file(path, "sysu", rerank=True, expand_queries=True, camera_aware=True)
-    extra = {"reranked": "k-reciprocal", "query_expanded": "query-expansion", "camera_corrected": "camera-aware"}
-    assert {name: found[name]["method"] for name in extra} == extra
-    assert {name: found[name] for name in plain if name != "warnings"} == {
-        name: plain[name] for name in plain if name != "warnings"
-    }
-    assert sum("compare only with numbers that state it" in warning for warning in found["warnings"]) == 3
+    methods = ("k-reciprocal", "query-expansion", "camera-aware")
+    found = score_file(path, "sysu", methods)
+    assert tuple(part["method"] for part in found["beside"]) == methods
+    assert len({part["map"] for part in (plain, *found["beside"])}) == 4
+    changed = ("warnings", "beside")
+    assert {n: v for n, v in found.items() if n not in changed} == {n: v for n, v in plain.items() if n not in changed}
+    assert any(warning.startswith("k-reciprocal, query-expansion, camera-aware: ") for warning in found["warnings"])
+    assert any("one gallery: published numbers are means over the protocol's 10 trials" in w for w in plain["warnings"])
+    assert any("the gallery ranks 10 entries" in w for w in plain["warnings"])
     assert plain["intervals"]["map"][0] < plain["map"] < plain["intervals"]["map"][1]
 
 

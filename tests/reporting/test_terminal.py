@@ -38,7 +38,7 @@ def test_scores_stand_beside_chance_and_re_ranking() -> None:
         "queries": 7, "gallery": 9, "protocol": "sysu", "method": "cosine", "valid_queries": 6, **numbers,
         "chance": {"rank1": 0.111, "map": 0.2}, "warnings": ["mind this"],
     }  # fmt: skip
-    text = shown(score_table(scores | {"reranked": scores | {"method": "k-reciprocal", "rank1": 0.75}}))
+    text = shown(score_table(scores | {"beside": [scores | {"method": "k-reciprocal", "rank1": 0.75}]}))
     for part in ("50.00", "75.00", "11.10", "k-reciprocal", "mind this", "7 queries"):
         assert part in text, part
 

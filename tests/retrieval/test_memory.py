@@ -36,19 +36,51 @@ for ranking in (CosineRanking(query, gallery), KReciprocalRanking(query, gallery
     print(ranking.method, round(summarise(scores).map, 3))
 print(nearest(query, gallery, 20).rows.shape)
 """
+MAPPED = """
+import resource
+import sys
+import numpy as np
+import torch
+from vireid.retrieval import nearest
+
+block = np.random.default_rng(0).standard_normal((4096, 512)).astype(np.float16)
+gallery = np.lib.format.open_memmap(sys.argv[1], mode="w+", dtype=np.float16, shape=(40 * 4096, 512))
+for copy in range(40):
+    gallery[copy * 4096 : (copy + 1) * 4096] = block
+gallery = np.load(sys.argv[1], mmap_mode="r")
+# Data in use now, plus what the work may take: less than half of the file.
+used = int(open("/proc/self/status").read().partition("VmData:")[2].split()[0]) * 1024
+limit = used + 64 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+try:
+    np.ones(gallery.shape, np.float16)
+except MemoryError:
+    print("whole gallery refused")
+print(nearest(torch.from_numpy(block[[7]]), gallery, 3).rows.tolist())
+"""
+needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory in use from /proc")
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the address space from /proc")
-def test_works_where_the_full_matrix_does_not_fit() -> None:
+def run(script: str, *arguments: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script, *arguments],
         env={**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+@needs_proc
+def test_searches_a_file_that_does_not_fit(tmp_path: Path) -> None:
+    assert run(MAPPED, str(tmp_path / "gallery.npy")) == ["whole gallery refused", "[[7, 4103, 8199]]"]
+
+
+@needs_proc
+def test_works_where_the_full_matrix_does_not_fit() -> None:
+    lines = run(SCRIPT)
     assert lines[0] == "full matrix refused"
     assert float(lines[1].removeprefix("cosine ")) > 0.2
     assert float(lines[2].removeprefix("k-reciprocal ")) > 0.2

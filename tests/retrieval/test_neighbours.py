@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,28 @@ def test_equals_fall_in_gallery_order_across_blocks(monkeypatch: pytest.MonkeyPa
     gallery = torch.eye(4)[torch.arange(50) % 4]
     found = nearest(torch.eye(4), gallery, 20)
     assert torch.equal(found.rows, full_sort(torch.eye(4), gallery, 20)[0])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setattr(neighbours, "_BLOCK", 8)
+    before = torch.get_num_threads()
+    # Two copies of the gallery: every row has an equal, most of them in another thread's part.
+    gallery = distinct(48, 2).repeat(2, 1)
+    wanted = nearest(distinct(5, 1), gallery, 20)
+    torch.set_num_threads(threads)
+    try:
+        found = nearest(distinct(5, 1), gallery, 20)
+        assert torch.get_num_threads() == threads
+        gallery[70] = torch.nan
+        with pytest.raises(VireidError, match="gallery: row 70 holds NaN"):
+            nearest(distinct(5, 1), gallery, 20)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    rows, _ = full_sort(distinct(5, 1), gallery[:48], 10)
+    assert torch.equal(found.rows, torch.stack([rows, rows + 48], dim=2).flatten(1))
+    assert torch.equal(found.similarities, wanted.similarities)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -98,16 +120,15 @@ def test_near_ties_are_settled_in_float64() -> None:
     assert neighbours.settle_near_ties(unit, found, (3,))[0].tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("faiss") is not None, reason="faiss is installed")
-def test_without_faiss_the_search_is_exact_and_says_so() -> None:
+def test_without_faiss_the_search_is_exact_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.warns(UserWarning, match="faiss is not installed"):
         index = GalleryIndex(distinct(50, 1), approximate=True)
     found = index.search(distinct(2, 0), 4)
-    assert (found.method, found.recall) == ("exact", 1.0)
+    assert (found.method, found.recall, found.answered_by) == ("exact", 1.0, "exact")
     assert torch.equal(found.rows, nearest(distinct(2, 0), distinct(50, 1), 4).rows)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="faiss is not installed")
 @pytest.mark.parametrize("mapped", [False, True])
 def test_faiss_states_its_recall(tmp_path: Path, mapped: bool) -> None:
     query, gallery = distinct(40, 1), distinct(6000, 2)
@@ -120,6 +141,7 @@ def test_faiss_states_its_recall(tmp_path: Path, mapped: bool) -> None:
         found = GalleryIndex(source, approximate=True, visited=visited).search(query, 10)
         hits = (found.rows[:, :, None] == wanted.rows[:, None]).any(dim=2)[:32]
         assert found.method == "faiss"
+        assert found.answered_by == f"faiss, recall {found.recall:.2f} on 32 queries"
         assert found.recall == pytest.approx(float(hits.double().mean()))
         assert (found.similarities.diff(dim=1) <= 0).all()
     assert found.recall > 0.98

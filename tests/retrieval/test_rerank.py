@@ -78,5 +78,7 @@ def test_bad_parameters(parameters: dict[str, float]) -> None:
 def test_bad_embeddings() -> None:
     with pytest.raises(VireidError, match="query: row 0 holds NaN"):
         KReciprocalRanking(torch.tensor([[torch.nan, 1.0]]), torch.ones(2, 2))
+    with pytest.raises(VireidError, match="gallery: no embeddings"):
+        KReciprocalRanking(torch.ones(2, 2), torch.ones(0, 2))
     with pytest.raises(VireidError, match="2 dimensions, gallery 3"):
         KReciprocalRanking(torch.ones(2, 2), torch.ones(2, 3))

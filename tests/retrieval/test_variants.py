@@ -56,7 +56,8 @@ def test_camera_correction_undoes_a_camera_offset() -> None:
 
 def test_one_camera_changes_nothing() -> None:
     query, gallery = unit(4, 0), unit(5, 1)
-    ranking = CameraRanking(query, gallery, torch.ones(4), torch.zeros(5))
+    with pytest.warns(UserWarning, match="one camera a side"):
+        ranking = CameraRanking(query, gallery, torch.ones(4), torch.zeros(5))
     torch.testing.assert_close(ranking.block(0, 4), query @ gallery.T, atol=1e-6, rtol=0)
 
 

@@ -2,7 +2,7 @@
 
 from vireid.evaluation.metrics import Metrics, QueryScores, cmc, score_queries, summarise
 from vireid.evaluation.protocols import Setting, Trial, mixed_setting, settings_for
-from vireid.evaluation.ranked import RankedLists, rank_trial, ranked_lists
+from vireid.evaluation.ranked import Method, RankedLists, rank_trial, ranked_lists
 from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
 from vireid.evaluation.rules import RULES, Labels, MatchRule
 from vireid.evaluation.scoring import score_file
@@ -12,6 +12,7 @@ __all__ = [
     "Facts",
     "Labels",
     "MatchRule",
+    "Method",
     "Metrics",
     "QueryScores",
     "RankedLists",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,15 +16,11 @@ from vireid.retrieval.rerank import KReciprocalRanking
 from vireid.retrieval.variants import CameraRanking, ExpandedRanking
 from vireid.types import Features, VireidError
 
+Method = Literal["cosine", "k-reciprocal", "query-expansion", "camera-aware"]
+"""How a gallery is ranked. All but the plain cosine stand beside it, never instead of it."""
 
-def rank_trial(
-    features: Features,
-    trial: Trial,
-    *,
-    rerank: bool = False,
-    expand_queries: bool = False,
-    camera_aware: bool = False,
-) -> tuple[Ranking, Labels, Labels]:
+
+def rank_trial(features: Features, trial: Trial, method: Method = "cosine") -> tuple[Ranking, Labels, Labels]:
     """Return the ranking of one trial and the labels of its queries and of its gallery.
 
     The arguments are those of `evaluate`.
@@ -35,22 +32,20 @@ def rank_trial(
         )
     query, gallery = (features[side] for side in rows)
     return (
-        rank(query, gallery, rerank=rerank, expand_queries=expand_queries, camera_aware=camera_aware),
+        rank(query, gallery, method),
         Labels.of(query, rows[0]),
         Labels.of(gallery, rows[1]),
     )
 
 
-def rank(query: Features, gallery: Features, *, rerank: bool, expand_queries: bool, camera_aware: bool) -> Ranking:
-    """Return the ranking of one kind; `VireidError` where more than one is asked for."""
-    if rerank + expand_queries + camera_aware > 1:
-        raise VireidError("re-ranking, query expansion and camera correction: choose one for a result")
-    if camera_aware:
+def rank(query: Features, gallery: Features, method: Method) -> Ranking:
+    """Return the ranking of one kind."""
+    if method == "camera-aware":
         return CameraRanking(query.embeddings, gallery.embeddings, query.cameras, gallery.cameras)
-    if rerank:
-        return KReciprocalRanking(query.embeddings, gallery.embeddings)
-    make = ExpandedRanking if expand_queries else CosineRanking
-    return make(query.embeddings, gallery.embeddings)
+    for kind in (CosineRanking, KReciprocalRanking, ExpandedRanking):
+        if method == kind.method:
+            return kind(query.embeddings, gallery.embeddings)
+    raise VireidError(f"method: expected one of {', '.join(get_args(Method))}, got {method}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ def ranked_lists(
     k: int = 10,
     *,
     trial: int = 0,
-    rerank: bool = False,
+    method: Method = "cosine",
 ) -> RankedLists:
     """Return the first k gallery images of some queries.
 
@@ -85,10 +80,10 @@ def ranked_lists(
         queries: positions in the trial's query list.
         k: entries per list; the whole gallery where it is smaller.
         trial: which draw of the gallery.
-        rerank: as for `evaluate`.
+        method: as for `evaluate`.
     """
     draw = setting.trials[trial]
-    ranking, query_labels, gallery_labels = rank_trial(features, draw, rerank=rerank)
+    ranking, query_labels, gallery_labels = rank_trial(features, draw, method)
     chosen = torch.as_tensor(queries, device=query_labels.identities.device)
     excluded = setting.rule.excluded(query_labels[chosen], gallery_labels)
     similarity = torch.cat([ranking.block(row, row + 1) for row in chosen.tolist()])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vireid.evaluation.metrics import NUMBERS, Metrics, QueryScores, chance, cmc, score_queries, summarise
 from vireid.evaluation.protocols import TRIALS, Setting
-from vireid.evaluation.ranked import rank_trial
+from vireid.evaluation.ranked import Method, rank_trial
 from vireid.retrieval.ranking import CosineRanking
 from vireid.retrieval.rerank import KReciprocalRanking
 from vireid.types import Features, VireidError
@@ -113,9 +113,7 @@ def evaluate(
     features: Features,
     setting: Setting,
     *,
-    rerank: bool = False,
-    expand_queries: bool = False,
-    camera_aware: bool = False,
+    method: Method = "cosine",
     facts: Facts | None = None,
 ) -> Result:
     """Score the features of a data set's test part in one setting.
@@ -123,19 +121,17 @@ def evaluate(
     Args:
         features: row by row those of ``dataset.test``, the data set the setting was made from.
         setting: from `settings_for`.
-        rerank, expand_queries, camera_aware: at most one; rank by k-reciprocal re-ranking, by expanded
-            queries or corrected per camera pair instead of by plain cosine similarity. Meant to stand beside
-            the plain result, never instead of it.
+        method: how the galleries are ranked; all but ``cosine`` are meant to stand beside the plain result,
+            never instead of it.
         facts: how the features were made, copied into the result.
 
     Raises:
-        VireidError: features that have no cosine, features of another data set, no query with a true match.
+        VireidError: features that have no cosine, features of another data set, an unknown method, no query with a
+            true match.
     """
     trials, gallery, identities = [], [], []
     for trial in setting.trials:
-        ranking, query_labels, gallery_labels = rank_trial(
-            features, trial, rerank=rerank, expand_queries=expand_queries, camera_aware=camera_aware
-        )
+        ranking, query_labels, gallery_labels = rank_trial(features, trial, method)
         trials.append(score_queries(ranking, query_labels, gallery_labels, setting.rule))
         gallery.append(len(gallery_labels))
         identities.append(len(torch.unique(gallery_labels.identities)))
@@ -167,7 +163,7 @@ def comparability(results: Sequence[Result]) -> tuple[str, ...]:
     if len(rules) > 1:
         found.append(f"gallery rules {' and '.join(rules)} are mixed: their numbers differ for the same model")
     for name, values in (
-        ("re-ranked and plain", {r.method for r in results}),
+        (" and ".join(sorted({r.method for r in results})), {r.method for r in results}),
         ("flip-averaged and plain", {r.facts.flip_averaging for r in results}),
         ("before- and after-BNNeck", {r.facts.feature for r in results}),
         ("differently chosen checkpoints'", {r.facts.checkpoint_rule for r in results}),
@@ -179,7 +175,8 @@ def comparability(results: Sequence[Result]) -> tuple[str, ...]:
 
 def _warnings(result: Result) -> list[str]:
     setting, found = result.setting, []
-    if setting.protocol in ("sysu", "llcm", "regdb") and len(result.trials) < TRIALS:
+    drawn = setting.protocol != "folder" and setting.search != "mixed"
+    if drawn and len(result.trials) < TRIALS:
         found.append(f"{len(result.trials)} of the protocol's {TRIALS} trials: published numbers are means over all")
     if not setting.official:
         found.append("not part of a published protocol: compare only with numbers made by the same rules")
@@ -191,7 +188,11 @@ def _warnings(result: Result) -> list[str]:
     if dropped:
         total = sum(len(scores) for scores in result.trials)
         found.append(f"{dropped} of {total} queries have no true match in their gallery and do not count")
-    ranked = min(result.gallery_identities if setting.rule.identity_cmc else result.gallery_images)
-    if ranked <= 20:
-        found.append(f"the gallery ranks {ranked} entries: rank-{ranked} and beyond are 1 whatever the model")
-    return found
+    return found + short_gallery(min(result.gallery_identities if setting.rule.identity_cmc else result.gallery_images))
+
+
+def short_gallery(ranked: int) -> list[str]:
+    """Return a warning where the CMC of ``ranked`` images or identities ends before the last reported rank."""
+    if ranked > 20:
+        return []
+    return [f"the gallery ranks {ranked} entries: rank-{ranked} and beyond are 1 whatever the model"]

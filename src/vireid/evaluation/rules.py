@@ -15,14 +15,22 @@ from vireid.types import Features, VireidError
 class Labels:
     """What one side of a comparison is labelled with.
 
-    Shapes: ``identities`` and ``cameras`` (n,) int64; ``images`` (n,) int64 numbers the images, the same
-        number on
+    Shapes: ``identities`` and ``cameras`` (n,) int64; ``images`` (n,) int64 numbers the images, the same number on
     both sides meaning the same image (needed by rules that skip it).
     """
 
     identities: Tensor
     cameras: Tensor
     images: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `VireidError` where the labels are not whole numbers, one of each kind per image."""
+        for name, labels in vars(self).items():
+            if labels is not None and (labels.ndim != 1 or labels.dtype.is_floating_point or len(labels) != len(self)):
+                kind = str(labels.dtype).removeprefix("torch.")
+                raise VireidError(
+                    f"labels: {name}: expected ({len(self)},) whole numbers, got {kind} of shape {tuple(labels.shape)}"
+                )
 
     @classmethod
     def of(cls, features: Features, images: Tensor | None = None) -> Labels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,9 @@ import torch
 from torch import Tensor
 
 from vireid.evaluation.metrics import chance, score_queries, summarise
-from vireid.evaluation.ranked import rank
+from vireid.evaluation.protocols import TRIALS
+from vireid.evaluation.ranked import Method, rank
+from vireid.evaluation.results import short_gallery
 from vireid.evaluation.rules import RULES, Labels, MatchRule
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import unit_rows
@@ -26,14 +29,7 @@ _SIDES = ("query", "gallery")
 _NAMES = [f"{side}_{kind}" for side in _SIDES for kind in ("features", "ids", "cameras")]
 
 
-def score_file(
-    path: Path | str,
-    protocol: Protocol,
-    rerank: bool = False,
-    *,
-    expand_queries: bool = False,
-    camera_aware: bool = False,
-) -> dict[str, Any]:
+def score_file(path: Path | str, protocol: Protocol, beside: Sequence[Method] = ()) -> dict[str, Any]:
     """Score one query set against one gallery by cosine similarity.
 
     Args:
@@ -43,13 +39,13 @@ def score_file(
             letter by letter ("7" is not "007"). Cameras are whole numbers.
         protocol: whose rule applies: removals and CMC, see `rules.RULES`. The file's gallery is taken as it is; drawing
             it is the business of whoever wrote the file.
-        rerank, expand_queries, camera_aware: add the numbers of k-reciprocal re-ranking under ``reranked``, of expanded
-            queries under ``query_expanded``, of camera-corrected similarities under ``camera_corrected``.
+        beside: other ways of ranking, whose numbers are added under ``beside``.
 
     Returns:
         JSON types: rank1, rank5, rank10, rank20, map and minp as fractions in [0, 1]; valid_queries and dropped_queries
         (those without a true match); queries, gallery, protocol, method, intervals (95 %, over identities), chance
-        (expected rank1 and map of a random order), warnings.
+        (expected rank1 and map of a random order); beside (of each method the numbers, method, intervals and chance);
+        warnings.
 
     Raises:
         VireidError: anything wrong with the file; the message names the array and, where there is one, the row.
@@ -59,29 +55,18 @@ def score_file(
     rule = RULES[protocol]
     try:
         arrays = _read(Path(path))
-        sides = _sides(arrays, rule.needs_cameras or camera_aware)
+        sides = _sides(arrays, rule.needs_cameras or "camera-aware" in beside)
         _check_cameras(*sides, rule)
-        report = {"protocol": protocol, "queries": len(sides[0]), "gallery": len(sides[1])} | _score(sides, rule)
-        if rerank:
-            report["reranked"] = _score(sides, rule, rerank=True)
-        if expand_queries:
-            report["query_expanded"] = _score(sides, rule, expand_queries=True)
-        if camera_aware:
-            report["camera_corrected"] = _score(sides, rule, camera_aware=True)
+        report = {"protocol": protocol, "queries": len(sides[0]), "gallery": len(sides[1])}
+        report |= _score(sides, rule, "cosine") | {"beside": [_score(sides, rule, method) for method in beside]}
     except VireidError as error:
         raise VireidError(f"{path}: {error}") from error
-    return report | {"warnings": _warnings(report)}
+    ranked = len(torch.unique(sides[1].identities)) if rule.identity_cmc else len(sides[1])
+    return report | {"warnings": _warnings(report) + short_gallery(ranked)}
 
 
-def _score(
-    sides: tuple[Features, Features],
-    rule: MatchRule,
-    *,
-    rerank: bool = False,
-    expand_queries: bool = False,
-    camera_aware: bool = False,
-) -> dict[str, Any]:
-    ranking = rank(*sides, rerank=rerank, expand_queries=expand_queries, camera_aware=camera_aware)
+def _score(sides: tuple[Features, Features], rule: MatchRule, method: Method) -> dict[str, Any]:
+    ranking = rank(*sides, method)
     scores = score_queries(ranking, Labels.of(sides[0]), Labels.of(sides[1]), rule)
     metrics = asdict(summarise(scores))
     rank1, mean_ap = chance(scores)
@@ -91,14 +76,14 @@ def _score(
 
 def _warnings(report: dict[str, Any]) -> list[str]:
     found = []
+    if report["protocol"] != "folder":
+        found.append(f"one gallery: published numbers are means over the protocol's {TRIALS} trials")
     if report["dropped_queries"]:
         count, total = report["dropped_queries"], report["queries"]
         found.append(f"{count} of {total} queries have no true match in the gallery and do not count")
-    found += [
-        f"{part['method']} numbers compare only with numbers that state it, never with plain ones"
-        for part in report.values()
-        if isinstance(part, dict) and "method" in part
-    ]
+    if report["beside"]:
+        methods = ", ".join(part["method"] for part in report["beside"])
+        found.append(f"{methods}: compare only with numbers that state it, never with plain ones")
     return found
 
 

@@ -12,10 +12,11 @@ import torch
 
 import vireid
 from vireid.config import Recipe
-from vireid.data.layouts import open_dataset, synthetic_record
+from vireid.data.layouts import open_data, open_pixels, record_of
 from vireid.data.pixels import PixelStore
 from vireid.evaluation.analysis import Analysis, analyse
 from vireid.evaluation.protocols import Setting, mixed_setting, settings_for
+from vireid.evaluation.ranked import Method
 from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
 from vireid.evaluation.uncertainty import Difference, compare
 from vireid.training.checkpoint import Run, load_run
@@ -31,7 +32,8 @@ Progress = Callable[[int, int], None]
 class Evaluation:
     """Results of one or several runs, and what pictures of the first run need.
 
-    ``results`` are ordered by setting, the paper's feature before the other, plain before flip-averaged and re-ranked.
+    ``results`` are ordered by setting, the paper's feature before the other, plain before flip-averaged, cosine before
+    other ways of ranking.
     ``features`` are the first run's plain ones after the BNNeck, row by row those of ``dataset.test`` and ``store``;
     ``analyses`` look behind their results by the setting's name, ``differences`` compare these with another run's.
     """
@@ -77,19 +79,19 @@ class Evaluation:
 
 def evaluate_runs(
     folders: Sequence[Path],
-    data: Path,
+    data: Path | None,
     *,
     trial: int | None = None,
     gallery: Literal["official", "community"] | None = None,
     multi_shot: bool = False,
     flip: bool = False,
-    rerank: bool = False,
+    beside: Sequence[Method] = (),
     against: Path | None = None,
     cache: Path | None = None,
     device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate runs on the identities of ``data`` that they did not train on.
+    """Evaluate runs on the identities of ``data`` that they did not train on; None: on the set that they render.
 
     Results of several runs (RegDB: one per trial) are pooled into means over all their trials. They must be runs of one
     recipe, each of another seed or trial.
@@ -97,7 +99,8 @@ def evaluate_runs(
     Args:
         trial: RegDB split; by default that of the run, or 1 for a run of another layout.
         gallery, multi_shot: see `settings_for`.
-        flip, rerank: add lines with flip averaging and with k-reciprocal re-ranking.
+        flip: add lines with flip averaging.
+        beside: add lines with these ways of ranking.
         against: another run, tested against the first one on the same queries and galleries.
         progress: called with (images decoded or embedded, images).
 
@@ -107,11 +110,11 @@ def evaluate_runs(
 
     def one(folder: Path) -> Evaluation:
         run = load_run(folder, device or default_device())
-        dataset = unseen(open_dataset(data, trial or run.info["trial"] or 1), run.info)
+        dataset = unseen(open_data(run.recipe.data, data, trial or run.info["trial"] or 1), run.info)
         if not dataset.test:
-            raise VireidError(f"{data}: {folder} was trained on every identity; evaluate it on another data set")
+            raise VireidError(f"{dataset.root}: {folder} was trained on all of it; evaluate it on another data set")
         settings = settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot)
-        return _evaluate_run(run, dataset, settings, flip, rerank, cache, progress)
+        return _evaluate_run(run, dataset, settings, flip, ("cosine", *beside), cache, progress)
 
     parts = [one(folder) for folder in folders]
     first = parts[0]
@@ -147,27 +150,25 @@ def _evaluate_run(
     dataset: Dataset,
     settings: tuple[Setting, ...],
     flip: bool,
-    rerank: bool,
+    methods: tuple[Method, ...],
     cache: Path | None,
     progress: Progress | None,
 ) -> Evaluation:
     data = run.recipe.data
-    store = PixelStore.build(dataset.test, data.height, data.width, cache=cache, progress=progress)
+    store = open_pixels(dataset, dataset.test, data, cache, progress)
     flips = (False, True) if flip else (False,)
     embedded = {
         flipped: embed(run.network, store, dataset.test, flip=flipped, precision=run.precision, progress=progress)
         for flipped in flips
     }
     results = [
-        evaluate(embedded[flipped][kind], setting, rerank=again,
+        evaluate(embedded[flipped][kind], setting, method=method,
                  facts=Facts(kind, flipped, run.info["checkpoint_rule"]))
-        for setting, kind, flipped, again in itertools.product(
-            settings, FEATURES, flips, (False, True) if rerank else (False,)
-        )
+        for setting, kind, flipped, method in itertools.product(settings, FEATURES, flips, methods)
     ]  # fmt: skip
     features = embedded[False][FEATURES[0]]
     results.append(evaluate(features, mixed_setting(dataset), facts=Facts(checkpoint_rule=run.info["checkpoint_rule"])))
     plain = {r.setting.name: r for r in reversed(results)}  # the first of each setting
     analyses = {name: analyse(features, plain[name]) for name in sorted(plain)}
-    made = synthetic_record(dataset.root)
+    made = record_of(dataset)
     return Evaluation((run,), dataset, store, settings, features, tuple(results), made, analyses)

@@ -83,8 +83,12 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
         )
     if info["synthetic"] and not made:
         sentences.append("The model saw rendered people only, so expect little on photographs of real ones.")
-    sentences += [f"{direction_name(r)}: {warning}." for r in plain_results(evaluation) for warning in r.warnings]
-    sentences += comparability(plain_results(evaluation))
+    plain = plain_results(evaluation)
+    sentences += [f"{direction_name(r)}: {warning}." for r in plain for warning in r.warnings]
+    others = [w for r in evaluation.results for w in r.warnings if r.setting.search != "mixed"]
+    said = {warning for r in plain for warning in r.warnings}
+    sentences += [f"Other lines of the table: {w}." for w in dict.fromkeys(others) if w not in said]
+    sentences += comparability(plain)
     if len(evaluation.runs) > 1:
         sentences.append(f"Numbers are means over {len(evaluation.runs)} runs; pictures are of {run.folder.name}.")
     return tuple(sentences)

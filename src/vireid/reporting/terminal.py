@@ -46,27 +46,26 @@ def result_tables(results: tuple[Result, ...]) -> list[Table]:
         numbers = (f"{100 * mean[n]:.2f}" + f"±{100 * std[n]:.1f}" * (trials > 1) for n in mean)
         tables[setting.name].add_row(label, *numbers)
     for name, table in tables.items():
-        plain = next(r for r in results if r.setting.name == name)
-        notes = [f"checkpoint: {plain.facts.checkpoint_rule}; chance R1 {100 * plain.chance['rank1']:.2f}"]
-        table.caption = escape("; ".join([*notes, *plain.warnings]))
+        lines = [r for r in results if r.setting.name == name]
+        note = f"checkpoint: {lines[0].facts.checkpoint_rule}; chance R1 {100 * lines[0].chance['rank1']:.2f}"
+        table.caption = escape("; ".join(dict.fromkeys([note, *(w for line in lines for w in line.warnings)])))
         table.caption_justify = "left"
     return list(tables.values())
 
 
 def score_table(scores: dict[str, Any]) -> Table:
     """One line per way of ranking, percent."""
-    table = Table(
-        title=f"{scores['queries']} queries, {scores['gallery']} gallery images, {scores['protocol']} protocol"
-    )
+    title = f"{scores['queries']} queries, {scores['gallery']} gallery images, {scores['protocol']} protocol"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     names = ("rank1", "rank5", "rank10", "rank20", "map", "minp")
     for name in ("ranking", *names, "valid queries"):
-        table.add_column(name, justify="left" if name == "ranking" else "right")
-    for line in (scores, scores.get("reranked")):
-        if line:
-            table.add_row(line["method"], *(f"{100 * line[n]:.2f}" for n in names), str(line["valid_queries"]))
+        table.add_column(name, justify="left" if name == "ranking" else "right", no_wrap=name == "ranking")
+    for line in (scores, *scores["beside"]):
+        table.add_row(line["method"], *(f"{100 * line[n]:.2f}" for n in names), str(line["valid_queries"]))
     chance = scores["chance"]
     table.add_row("chance", f"{100 * chance['rank1']:.2f}", "", "", "", f"{100 * chance['map']:.2f}", "", "")
     table.caption = "; ".join(scores["warnings"]) or None
+    table.caption_justify = "left"
     return table
 
 

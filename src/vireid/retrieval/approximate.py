@@ -40,7 +40,7 @@ class GalleryIndex:
             try:
                 faiss = importlib.import_module("faiss")
             except ImportError:
-                warnings.warn("faiss is not installed: the search is exact; pip install faiss-cpu", stacklevel=2)
+                warnings.warn("faiss is not installed: the search is exact; pip install 'vireid[faiss]'", stacklevel=2)
             else:
                 self._index = _build(faiss, gallery, visited)
 
@@ -58,7 +58,7 @@ class GalleryIndex:
         _, rows = self._index.search(unit.cpu().numpy(), exact.rows.shape[1])
         found = self._exact_order(unit, torch.from_numpy(rows).to(query.device))
         hits = (found.rows[:_SAMPLE, :, None] == exact.rows[:, None]).any(dim=2)
-        return Neighbours(found.rows, found.similarities, "faiss", float(hits.double().mean()))
+        return Neighbours(found.rows, found.similarities, "faiss", float(hits.double().mean()), len(exact))
 
     def _exact_order(self, unit: Tensor, rows: Tensor) -> Neighbours:
         """Compute the similarities of the found rows in float32 and sort by them."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,10 @@ from vireid.types import VireidError
 
 Embeddings = Tensor | npt.NDArray[np.floating[Any]]
 """A tensor, or an array that may be a memory-mapped file (`numpy.load` with ``mmap_mode="r"``)."""
-_BLOCK = 2048
-"""Gallery rows converted and multiplied at a time, at most."""
+_BLOCK = 4096
+"""Gallery rows whose similarities are held at a time, at most."""
+_CACHED = 128
+"""Gallery rows converted and multiplied at a time on a CPU: few enough to stay in the cache in between."""
 _TILE = 2048
 _NEAR_TIE = 2e-6
 """Similarities closer than this are compared again in float64; float32 products of unit vectors err by about 3e-7."""
@@ -46,14 +51,36 @@ def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
         raise VireidError("gallery: no embeddings; at least one is needed")
     if k > len(gallery):
         warnings.warn(f"search: the gallery has {len(gallery)} rows, fewer than the {k} asked for", stacklevel=2)
-    unit = unit_rows(query, "query")
-    k = min(k, len(gallery))
-    rows = torch.zeros(len(query), k, dtype=torch.int64, device=query.device)
-    values = torch.full((len(query), k), -torch.inf, device=query.device)
+    unit = unit_rows(query.detach(), "query")
+    search = partial(_search, unit, tensor(gallery).detach(), min(k, len(gallery)))
+    # On a CPU every thread takes a part of the gallery for itself: threads that share each small product would wait for
+    # one another at each of them, long where another process wants a core.
+    threads = torch.get_num_threads()
+    parts = max(1, min(threads, len(gallery) // _BLOCK)) if unit.device.type == "cpu" else 1
+    if parts == 1:
+        return search(range(len(gallery)))
+    # Whole blocks, so that products do not depend on the number of threads.
+    size = math.ceil(len(gallery) / _BLOCK / parts) * _BLOCK
+    spans = [range(len(gallery))[start : start + size] for start in range(0, len(gallery), size)]
+    try:
+        with ThreadPoolExecutor(parts, initializer=partial(torch.set_num_threads, 1)) as pool:
+            found = list(pool.map(search, spans))
+    finally:
+        torch.set_num_threads(threads)
+    both = torch.cat([part.similarities for part in found], dim=1)
+    # A stable sort keeps the earlier part first among equals.
+    values, order = (part[:, : found[0].rows.shape[1]] for part in both.sort(dim=1, descending=True, stable=True))
+    return Neighbours(torch.cat([part.rows for part in found], dim=1).gather(1, order), values)
+
+
+def _search(unit: Tensor, gallery: Tensor, k: int, span: range) -> Neighbours:
+    """Return the k nearest rows within ``span`` of the gallery; -inf where it has fewer."""
+    rows = torch.zeros(len(unit), k, dtype=torch.int64, device=unit.device)
+    values = torch.full((len(unit), k), -torch.inf, device=unit.device)
     # Many queries make the blocks smaller, so that their similarities stay within BLOCK_VALUES.
-    step = min(_BLOCK, max(1, BLOCK_VALUES // max(1, len(query))))
-    for start in range(0, len(gallery), step):
-        similarity = _cosines(unit, tensor(gallery[start : start + step]).to(query.device), start)
+    step = min(_BLOCK, max(1, BLOCK_VALUES // max(1, len(unit))))
+    for start in span[::step]:
+        similarity = _cosines(unit, gallery[start : min(start + step, span.stop)], start)
         # Equals of the last one come later in the gallery and stay out; most blocks improve few queries.
         better = (similarity.amax(dim=1) > values[:, -1]).nonzero()[:, 0]
         found, best = stable_topk(similarity[better], min(k, similarity.shape[1]))
@@ -66,12 +93,17 @@ def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
 
 def _cosines(unit: Tensor, block: Tensor, first: int) -> Tensor:
     """Cosine of unit queries and a block of gallery rows, (queries, block)."""
-    block = block.to(torch.float32)
-    length = torch.linalg.vector_norm(block, dim=1)
+    length, similarity = unit.new_empty(len(block)), unit.new_empty(len(unit), len(block))
+    step = _CACHED if unit.device.type == "cpu" else len(block)
+    for start in range(0, len(block), step):
+        part = slice(start, start + step)
+        rows = block[part].to(unit.device).to(torch.float32)
+        torch.linalg.vector_norm(rows, dim=1, out=length[part])
+        torch.mm(unit, rows.T, out=similarity[:, part])
     # A length that float32 cannot hold, or none: the careful way, which also names the row that is at fault.
     if not bool(((length > 1e-15) & (length < 1e15)).all()):
-        return unit @ unit_rows(block, "gallery", first=first).T
-    return (unit @ block.T).div_(length)
+        return unit @ unit_rows(block.to(unit.device), "gallery", first=first).T
+    return similarity.div_(length)
 
 
 def tensor(rows: Embeddings) -> Tensor:
@@ -114,9 +146,11 @@ def self_neighbours(embeddings: Tensor, k: int) -> tuple[Neighbours, Tensor]:
         farthest[side] = torch.where(low < lowest[side], column + offset, farthest[side])
         lowest[side] = torch.minimum(low, lowest[side])
 
-    for start in range(0, n, _TILE):
-        for offset in range(start, n, _TILE):
-            tile = embeddings[start : start + _TILE] @ embeddings[offset : offset + _TILE].T
+    # Tiles of one size: the products on the diagonal are computed twice, and an almost empty last tile makes more.
+    step = math.ceil(n / math.ceil(n / _TILE))
+    for start in range(0, n, step):
+        for offset in range(start, n, step):
+            tile = embeddings[start : start + step] @ embeddings[offset : offset + step].T
             merge(start, offset, tile)
             if offset > start:
                 merge(offset, start, tile.T.contiguous())

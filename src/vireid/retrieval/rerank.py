@@ -77,8 +77,9 @@ class KReciprocalRanking(Ranking):
         n = self.queries + self.gallery
         # Neighbours are searched in float32 and settled in float64, everything after that is float64:
         # neighbourhoods and order are then those of exact arithmetic, on every device.
-        sides = ((query, "query"), (gallery, "gallery"))
-        self._embeddings = torch.cat([unit_rows(side, name, torch.float64) for side, name in sides])
+        self._embeddings = torch.empty(n, query.shape[-1], dtype=torch.float64, device=query.device)
+        unit_rows(query, "query", out=self._embeddings[: self.queries])
+        unit_rows(gallery, "gallery", out=self._embeddings[self.queries :])
         if k1 >= n:
             warnings.warn(f"re-ranking: k1 {k1} is not below the {n} images; all of them are neighbours", stacklevel=2)
         self._weight = weight

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -38,7 +40,7 @@ class CameraRanking(CosineRanking):
     Images of two like cameras (same modality, same background) are alike whoever they show; the mean over all
     pairs of images of the two cameras measures how much. The mean over all pairs is added back, so that
     values stay comparable with cosines. The means are products of mean embeddings: no pair is ever formed for
-    them.
+    them. With one camera a side there is nothing to correct, and a warning says so.
     """
 
     method = "camera-aware"
@@ -53,6 +55,8 @@ class CameraRanking(CosineRanking):
             )
         query_means, self._query_camera = _camera_means(self._query, query_cameras)
         gallery_means, self._gallery_camera = _camera_means(self._gallery, gallery_cameras)
+        if len(query_means) == len(gallery_means) == 1:
+            warnings.warn("camera correction: one camera a side, so nothing to correct", stacklevel=2)
         self._bias = query_means @ gallery_means.T - self._query.mean(dim=0) @ self._gallery.mean(dim=0)
 
     def block(self, start: int, stop: int) -> Tensor:

@@ -13,6 +13,7 @@ from vireid.data.synthetic.materials import BOTTOMS, Garment, Material, dye, tex
 from vireid.data.synthetic.shapes import RIGHT, UP, Point, Shapes
 
 SPOKES = 12  # corners of a wheel
+WARMTH = 0.15  # of metal and wood that the day has warmed, as a share of the way from the air to skin
 
 
 class Thing(enum.Enum):
@@ -72,7 +73,7 @@ def beside(place: tuple[float, float], behind: float, aside: float) -> tuple[flo
 def assemble(occluder: Occluder) -> Shapes:
     """Return the primitives of ``occluder`` in its own frame: the origin on the ground, y to its front, z up."""
     shapes = Shapes()
-    paint = texture(Garment.plain(occluder.paint))
+    paint = texture(Garment.plain(occluder.paint), WARMTH)
     _ASSEMBLE[occluder.thing](shapes, occluder.height, occluder.width, paint)
     return shapes
 
