@@ -30,7 +30,7 @@ class DialConfig:
     resolution: float | None = _LEVEL
     """How few rows the sensor has."""
     lookalikes: float | None = _LEVEL
-    """How alike people are, and how many patterns vanish in the infrared."""
+    """How alike people are, and how far dyes differ in the infrared."""
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -175,7 +175,7 @@ def test_pictures_are_those_of_version_2() -> None:
     digest = hashlib.sha256()
     for modality in Spectrum:
         digest.update(render(people, views, modality, 48, 24).numpy().tobytes())
-    assert digest.hexdigest()[:16] == "06473c90827b958c"
+    assert digest.hexdigest()[:16] == "edce06d3c1500ccf"
 
 
 # what each modality depends on -------------------------------------------------------------------------------
@@ -302,16 +302,14 @@ def test_people_differ_and_every_attribute_occurs() -> None:
     assert {person.upper.pattern for person in people} == set(Pattern)
 
 
-def test_infrared_reflectance_of_cloth_follows_no_colour_and_that_of_skin_does() -> None:
-    people = [sample_identity(0, number, 0.0) for number in range(800)]
-
-    def agreement(materials: list[Material]) -> float:
-        pairs = np.array([(0.3 * r + 0.59 * g + 0.11 * b, m.infrared) for m in materials for r, g, b in [m.colour]])
+def test_infrared_reflectance_follows_lightness_only_in_part_and_less_when_harder() -> None:
+    def agreement(difficulty: float) -> float:
+        cloth = [sample_identity(0, number, difficulty).upper.base for number in range(500)]
+        pairs = np.array([(0.3 * r + 0.59 * g + 0.11 * b, m.infrared) for m in cloth for r, g, b in [m.colour]])
         return float(np.corrcoef(np.sqrt(pairs.T))[0, 1])
 
-    assert abs(agreement([person.upper.base for person in people])) < 0.1
-    assert abs(agreement([person.lower_garment.base for person in people])) < 0.1
-    assert agreement([person.skin for person in people]) > 0.5
+    assert 0.5 < agreement(0.0) < 0.9
+    assert abs(agreement(1.0)) < 0.15
 
 
 def test_difficulty_spreads_views_and_makes_people_alike() -> None:

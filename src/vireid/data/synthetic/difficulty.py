@@ -15,7 +15,7 @@ class Difficulty:
     cast, exposure, lamp, thermal gain; ``occlusion``: things on the floor and other people; ``crop``: the detector's
     jitter, cut-off feet, heads and sides;
     ``noise``: sensor noise and motion blur; ``resolution``: rows of the sensor below those of the picture;
-    ``lookalikes``: people of one build and dress, and patterns that the infrared does not show.
+    ``lookalikes``: people of one build and dress, and dyes that the infrared cannot tell apart.
 
     Raises ``VireidError`` for a part out of range.
     """

@@ -124,8 +124,9 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 def sample_identity(seed: int, number: int, difficulty: Difficulty | float = 0.3) -> Identity:
     """Draw person ``number`` (0 or more) of the population ``seed``.
 
-    The dial's part ``lookalikes`` narrows the range of builds, makes people dress alike and their patterns vanish in the
-    near infrared. Raises ``VireidError`` when the dial is out of range.
+    The dial's part ``lookalikes`` narrows the range of builds, makes people dress alike, makes patterns vanish in the near
+    infrared and loosens the tie between a dye's lightness there and by day. Raises ``VireidError`` when the dial is out
+    of range.
     """
     return _Wardrobe(stream(seed, 0, number), dial(difficulty).lookalikes).dress()
 
@@ -142,6 +143,7 @@ class _Wardrobe:
         self.rng = rng
         self.spread = 1.0 - 0.6 * lookalikes
         self.alike = 0.7 * lookalikes
+        self.decorrelation = 0.5 + 0.5 * lookalikes
         self.vanish = 0.25 + 0.5 * lookalikes
 
     def chance(self, probability: float) -> bool:
@@ -151,7 +153,7 @@ class _Wardrobe:
         return centre + reach * self.spread * float(self.rng.uniform(-1.0, 1.0))
 
     def cloth(self, palette: tuple[Colour, ...] = CLOTH) -> Material:
-        return dye(self.rng, palette[:COMMON_CLOTH] if self.chance(self.alike) else palette)
+        return dye(self.rng, palette[:COMMON_CLOTH] if self.chance(self.alike) else palette, self.decorrelation)
 
     def garment(self, palette: tuple[Colour, ...], patterns: tuple[Pattern, ...], plain: float) -> Garment:
         base, accent = self.cloth(palette), self.cloth(palette)

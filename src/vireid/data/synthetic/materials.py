@@ -95,13 +95,11 @@ def linear(srgb: Colour) -> Colour:
     return red * red, green * green, blue * blue
 
 
-def dye(
-    rng: np.random.Generator, palette: tuple[Colour, ...], decorrelation: float = 1.0, jitter: float = 0.05
-) -> Material:
+def dye(rng: np.random.Generator, palette: tuple[Colour, ...], decorrelation: float, jitter: float = 0.05) -> Material:
     """Draw a material from ``palette``.
 
-    The near-infrared level follows the visible lightness only by the share ``1 - decorrelation``, which is nothing for
-    dyed cloth: it is the dye's own chemistry and cannot be seen. Both are drawn on a perceptual (square-root) scale.
+    The near-infrared level follows the visible lightness only by the share ``1 - decorrelation``; the rest
+    is the dye's own chemistry and cannot be seen. Both are drawn on a perceptual (square-root) scale.
     """
     base = palette[int(rng.integers(len(palette)))]
     red, green, blue = (min(max(value + float(rng.uniform(-jitter, jitter)), 0.03), 0.95) for value in base)
