@@ -147,7 +147,9 @@ def test_an_unknown_field_names_the_nearest(override: str, field: str, nearest: 
 
 
 def test_an_unknown_field_near_nothing_lists_the_groups() -> None:
-    assert "the groups are data, data.synthetic, data.synthetic.dial, loss, loss.hetero_center" in error_of("sysu-dfw", "zzzzzzzz=1")
+    assert "the groups are data, data.synthetic, data.synthetic.dial, loss, loss.hetero_center" in error_of(
+        "sysu-dfw", "zzzzzzzz=1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -10,26 +10,26 @@ from pydantic.dataclasses import dataclass
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-_LEVEL = Field(default=None, ge=0, le=1)
+Level = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class DialConfig:
     """The parts of what makes a rendered set hard, from 0, clean, to 1, hard; null: as hard as the whole."""
 
-    viewpoint: float | None = _LEVEL
+    viewpoint: Level | None = None
     """How far people turn, and how far or near they are."""
-    light: float | None = _LEVEL
+    light: Level | None = None
     """Sun, colour cast, exposure, lamp, thermal gain."""
-    occlusion: float | None = _LEVEL
+    occlusion: Level | None = None
     """Things and people in front of the person."""
-    crop: float | None = _LEVEL
+    crop: Level | None = None
     """The detector's jitter, feet cut off."""
-    noise: float | None = _LEVEL
+    noise: Level | None = None
     """Sensor noise and motion blur."""
-    resolution: float | None = _LEVEL
+    resolution: Level | None = None
     """How few rows the sensor has."""
-    lookalikes: float | None = _LEVEL
+    lookalikes: Level | None = None
     """How alike people are, and how far dyes differ in the infrared."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 from vireid.types import VireidError
 
@@ -40,6 +41,11 @@ class Difficulty:
         if not 0.0 <= level <= 1.0:
             raise VireidError(f"difficulty: expected a number from 0 (clean) to 1 (hard), got {level}")
         return cls(**{part.name: level for part in fields(cls)})
+
+    @classmethod
+    def of(cls, level: float, parts: Mapping[str, float | None]) -> Difficulty:
+        """Return the dial with every part at ``level`` but those that ``parts`` gives a level of their own."""
+        return replace(cls.even(level), **{name: own for name, own in parts.items() if own is not None})
 
 
 def dial(difficulty: Difficulty | float) -> Difficulty:

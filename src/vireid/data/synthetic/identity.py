@@ -124,9 +124,9 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 def sample_identity(seed: int, number: int, difficulty: Difficulty | float = 0.3) -> Identity:
     """Draw person ``number`` (0 or more) of the population ``seed``.
 
-    The dial's part ``lookalikes`` narrows the range of builds, makes people dress alike, makes patterns vanish in the near
-    infrared and loosens the tie between a dye's lightness there and by day. Raises ``VireidError`` when the dial is out
-    of range.
+    The dial's part ``lookalikes`` narrows the range of builds, makes people dress alike, makes patterns vanish in the
+    near infrared and loosens the tie between a dye's lightness there and by day. Raises ``VireidError`` when the dial
+    is out of range.
     """
     return _Wardrobe(stream(seed, 0, number), dial(difficulty).lookalikes).dress()
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vireid.config import DataConfig
 from vireid.data.pixels import PixelStore
+from vireid.data.synthetic.difficulty import Difficulty
 from vireid.data.synthetic.plans import plan, split
 from vireid.data.synthetic.settings import SyntheticSet, from_record, synthetic_set
 from vireid.data.synthetic.workers import BATCH, DEVICE_BATCH, pictures
@@ -24,12 +25,11 @@ ROOT = Path("synthetic")  # of the samples' paths, which name no file
 def live_settings(config: DataConfig) -> SyntheticSet:
     """Return the settings of the set that a recipe's data section describes, at the size of the network's input."""
     wanted = config.synthetic
-    levels = {part: wanted.difficulty if level is None else level for part, level in asdict(wanted.dial).items()}
     return synthetic_set(
         wanted.like,
         wanted.identities,
         seed=wanted.seed,
-        difficulty=levels,
+        difficulty=Difficulty.of(wanted.difficulty, asdict(wanted.dial)),
         images=wanted.images,
         height=config.height,
         width=config.width,

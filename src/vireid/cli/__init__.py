@@ -1,0 +1,58 @@
+"""The command line: one verb per job, no logic of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+# Read when PyTorch is first imported: threads that wait spin for microseconds and then sleep. A little slower than
+# endless spinning on an idle machine, much faster where another process wants the core (docs/performance.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+import torch
+
+import vireid
+from vireid.cli.data import data
+from vireid.cli.options import fields_table
+from vireid.cli.runs import cost, demo, embed, evaluate, score, train
+from vireid.types import VireidError
+
+app = App(
+    name="vireid",
+    help="Find the same person across day and night cameras: visible-infrared person re-identification.",
+    version=vireid.__version__,
+    help_format="markdown",
+    suppress_keyboard_interrupt=False,  # main says how to go on
+)
+app.command(demo)
+app.command(data)
+app.command(train, help_epilogue=fields_table())
+for verb in (evaluate, score, cost, embed):
+    app.command(verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit 2 with one line on a user's mistake, 130 when interrupted."""
+    warnings.showwarning = lambda message, *_: print(f"vireid: warning: {message}", file=sys.stderr)
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except VireidError as error:
+        _fail(str(error), 2)
+    except CycloptsError as error:
+        _fail(f"{' '.join(str(error).split())} See vireid --help.", 2)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again, train with --resume", 130)
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path and its permissions", 2)
+    except torch.OutOfMemoryError:
+        _fail("out of GPU memory; lower data.identities, data.images or the image size", 2)
+    sys.exit(status or 0)
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"vireid: {message}", file=sys.stderr)
+    sys.exit(status)

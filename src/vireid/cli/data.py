@@ -1,0 +1,86 @@
+"""The verbs on data sets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from vireid.cli.options import Data, Flag, Json, bars, print_json
+from vireid.config import DialConfig
+from vireid.types import Layout, VireidError
+
+data = App(name="data", help="Check a data set, or render a synthetic one.")
+
+
+@data.command(name="check")
+def data_check(path: Data, *, as_json: Json = False) -> int:
+    """Recognise the layout, count against the published sizes, open every image, list what is wrong.
+
+    Exit status 1 where something is wrong. Example: `vireid data check ~/data/SYSU-MM01`
+    """
+    from vireid.data.check import check
+    from vireid.reporting.terminal import check_tables
+
+    with bars() as bar:
+        report = check(path, progress=bar("images opened"))
+    if as_json:
+        print_json(asdict(report) | {"root": str(report.root), "ok": report.ok})
+    else:
+        for table in check_tables(report):
+            Console().print(table)
+    return 0 if report.ok else 1
+
+
+@data.command(name="render")
+def data_render(
+    out: Annotated[Path, Parameter(help="Folder to write; must not exist or be empty.")],
+    *,
+    like: Annotated[Layout, Parameter(help="Layout of the tree.")] = "sysu",
+    ids: Annotated[int | None, Parameter(help="Identities; by default as many as the real set has.")] = None,
+    images: Annotated[
+        int | None, Parameter(help="Images per identity and camera; by default as many as the real set has.")
+    ] = None,
+    seed: Annotated[int, Parameter(help="Same seed, same bytes.")] = 0,
+    difficulty: Annotated[float, Parameter(help="From 0, clean, to 1, hard; of all parts that are not given.")] = 0.3,
+    dial: Annotated[DialConfig, Parameter(name="*")] = DialConfig(),  # noqa: B008 - immutable
+    height: Annotated[int, Parameter(help="Of the images in pixels.")] = 288,
+    width: Annotated[int, Parameter(help="Of the images in pixels.")] = 144,
+    infrared: Annotated[
+        Literal["near", "thermal"] | None, Parameter(help="By default thermal for regdb, near for the others.")
+    ] = None,
+    masks: Annotated[bool, Flag, Parameter(help="Write the people's silhouettes too.")] = False,
+    standard: Annotated[
+        str | None, Parameter(help="A standard set, synvi-1; it decides everything but the folder.")
+    ] = None,
+) -> None:
+    """Render a synthetic day-and-night set in the layout and, by default, the size of a real one.
+
+    An interrupted command goes on where it stopped when it is given again.
+
+    Example: `vireid data render synthetic --like regdb --ids 40`
+    """
+    from vireid.data.synthetic import Difficulty, synthetic_set, write_tree
+    from vireid.data.synthetic.standards import write_standard
+
+    settings = synthetic_set(
+        like,
+        ids,
+        images=images,
+        seed=seed,
+        difficulty=Difficulty.of(difficulty, asdict(dial)),
+        height=height,
+        width=width,
+        infrared=infrared,
+        masks=masks,
+    )
+    if standard is not None and settings != synthetic_set():
+        raise VireidError("standard: decides everything but the folder; leave the other options out")
+    with bars() as bar:
+        if standard is not None:
+            write_standard(out, standard, bar("images rendered"))
+        else:
+            write_tree(out, settings, bar("images rendered"))
