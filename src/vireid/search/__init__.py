@@ -1,0 +1,1 @@
+"""Find this person: a gallery of embedded images, a service and a page that search it."""
