@@ -2,7 +2,8 @@
 
     python benchmarks/synthetic.py --out docs/images                  everything but the baselines; about ten minutes
     python benchmarks/synthetic.py --only leakage dial --people 100   these parts, with fewer people
-    python benchmarks/synthetic.py --only baselines --data SET        SET is a rendered tree in the layout of SYSU-MM01
+    python benchmarks/synthetic.py --only baselines --data SET --runs RUN ...
+                                      SET is a rendered tree in the layout of SYSU-MM01; RUN ... are evaluated on it
 
 Prints markdown tables and writes the figures of docs/synthetic.md (``synthetic-*.png``).
 """
@@ -35,9 +36,11 @@ from vireid.data.synthetic import Difficulty, Spectrum, sample_identity, synthet
 from vireid.data.synthetic.attributes import describe
 from vireid.evaluation import evaluate, settings_for
 from vireid.figures.style import write_figure
+from vireid.files import read_json
 from vireid.types import Dataset, Features
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+NUMBERS = ("rank1", "map", "minp")
 PARTS = tuple(part.name for part in fields(Difficulty))
 
 
@@ -49,12 +52,13 @@ def main() -> None:
         "leakage": lambda o: leaks(o.people),
         "dial": lambda o: turn(o.people, o.out),
         "speed": lambda o: speed(),
-        "baselines": lambda o: baselines(o.data),
+        "baselines": lambda o: baselines(o.data, o.runs),
     }
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the figures")
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts)[:-1], help="parts to run")
     parser.add_argument("--people", type=int, default=200, help="people in each probe")
     parser.add_argument("--data", type=Path, help="the tree of the baselines")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="runs that vireid evaluate has scored on it")
     options = parser.parse_args()
     if "baselines" in options.only and options.data is None:
         parser.error("baselines need --data SET")
@@ -197,22 +201,30 @@ def speed() -> None:
 # baselines -------------------------------------------------------------------------------------------------------
 
 
-def baselines(data: Path) -> None:
-    """Print what needs no training, in the official settings of the tree ``data``."""
+def baselines(data: Path, runs: list[Path]) -> None:
+    """Print what needs no training, then each recipe of ``runs``, in the official settings of the tree ``data``."""
     dataset = open_dataset(data)
+    settings = [setting for setting in settings_for(dataset) if setting.official]
+    names = [f"{s.name.split()[1]} {number}" for s in settings for number in ("rank-1", "mAP", "mINP")]
+    table("method", "seeds", *names)
     kinds = {
         "pixels compared directly": partial(_pixels, dataset),
         "grey histograms": partial(_grey_histograms, dataset),
         "attribute labels": partial(_labels, dataset, data),
     }
-    table("method", "setting", "rank-1, %", "mAP, %", "mINP, %")
     for name, embed in kinds.items():
         labels = [[getattr(s, field) for s in dataset.test] for field in ("identity", "camera", "modality")]
         features = Features(torch.from_numpy(embed()), *(torch.tensor(column) for column in labels))
-        for setting in settings_for(dataset):
-            if setting.official:
-                mean = evaluate(features, setting).mean
-                row(name, setting.name, *(f"{100 * mean[number]:.1f}" for number in ("rank1", "map", "minp")))
+        means = [evaluate(features, setting).mean for setting in settings]
+        row(name, "", *(f"{100 * mean[number]:.1f}" for mean in means for number in NUMBERS))
+    by_recipe: dict[str, list[dict[str, dict[str, float]]]] = {}
+    for run in runs:
+        recipe = read_json(run / "run.json", "a run")["recipe"]["name"]
+        results = read_json(run / "evaluation" / data.name / "results.json", "what vireid evaluate wrote")["results"]
+        by_recipe.setdefault(recipe, []).append({r["name"]: r["mean"] for r in reversed(results)})  # the first counts
+    for recipe, seeds in by_recipe.items():
+        cells = [[100 * found[s.name][number] for found in seeds] for s in settings for number in NUMBERS]
+        row(recipe, str(len(seeds)), *(f"{np.mean(cell):.1f} ± {np.std(cell):.1f}" for cell in cells))
 
 
 def _grey(dataset: Dataset) -> leakage.Array:
