@@ -75,7 +75,7 @@ def create_app(pictures: Sequence[Picture], queries: Sequence[Picture]) -> FastA
             "images": len(pictures), "model": "small-dfw", "fingerprint": "ab" * 32, "dimension": DIMENSION,
             "cameras": Counter(p.camera for p in pictures), "modalities": Counter(p.modality for p in pictures),
             "first": times[0] if times else None, "last": times[-1] if times else None,
-            "thresholds": {"1e-2": 0.5, "1e-3": 0.62} if pictures else {}, "heatmaps": True, "role": "search",
+            "thresholds": {"0.01": 0.5, "0.001": 0.62} if pictures else {}, "heatmaps": True, "role": "search",
         }  # fmt: skip
 
     @app.get("/api/v1/images/{id}/heatmap")

@@ -18,7 +18,9 @@ HOSTILE = "=cmd|'x'!A0,<img src=x onerror=\"window.hurt=1\"></li><script>window.
 
 def test_threshold_is_marked(searched: Desk) -> None:
     page = searched.page
-    expect(page.locator("#threshold")).to_have_value("1e-3")
+    expect(page.locator("#threshold")).to_have_value("0.001")
+    page.locator("#query [name=among][value=visible]").check(force=True)
+    searched.search()
     cards = searched.cards()
     assert [card["below"] for card in cards] == [card["score"] < 0.62 for card in cards]
     above = sum(card["score"] >= 0.62 for card in cards)
@@ -30,6 +32,16 @@ def test_threshold_is_marked(searched: Desk) -> None:
     page.select_option("#threshold", "")
     expect(page.locator(".cut")).to_have_count(0)
     assert not any(card["below"] for card in searched.cards())
+
+
+def test_threshold_holds_between_modalities_only(searched: Desk) -> None:
+    cards = searched.cards()  # of infrared and visible pictures, for an infrared query
+    assert {card["kind"] for card in cards} == {"IR", "VIS"}
+    assert {card["kind"] for card in cards if "the threshold" in card["label"]} == {"VIS"}
+    expect(searched.page.locator(".cut")).to_have_count(0)
+    rows = list(csv.DictReader(io.StringIO(searched.downloaded("#csv"))))
+    assert {row["above_threshold"] for row in rows if row["modality"] == "infrared"} == {""}
+    assert {row["above_threshold"] for row in rows if row["modality"] == "visible"} <= {"true", "false"}
 
 
 def test_names_are_text_on_the_page_and_in_the_export(

@@ -109,6 +109,16 @@ def test_stop_a_search_that_hangs(searched: Desk) -> None:
     expect(searched.page.locator("#alert")).to_be_hidden()
 
 
+@pytest.mark.parametrize("body", ["<h1>Hello</h1>", "null", "{}"])
+def test_an_answer_that_cannot_be_shown(searched: Desk, body: str) -> None:
+    shown = searched.cards()
+    searched.page.route("**/api/v1/search", lambda route: route.fulfill(status=200, body=body))
+    searched.search()
+    expect(searched.page.locator("#alert")).to_contain_text("load the page again")
+    assert searched.cards() == shown
+    searched.faults.clear()  # such an answer is a fault of the service, and may stand in the browser's log
+
+
 @pytest.mark.parametrize("body", ["<h1>Bad gateway</h1>", "[1]", '{"error": 5}'])
 def test_an_answer_that_is_no_answer(searched: Desk, body: str) -> None:
     searched.page.route("**/api/v1/search", lambda route: route.fulfill(status=502, body=body))

@@ -153,7 +153,7 @@ def test_keys(searched: Desk) -> None:
         searched.press("f")
     searched.settle()
     assert len(searched.sent()["examples"]) == 1
-    searched.press("n")
+    page.click("#fresh")
     expect(page.locator(".card")).to_have_count(0)
     expect(page.locator("#strip li")).to_have_count(0)
 

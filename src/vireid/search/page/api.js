@@ -12,6 +12,8 @@ export class ServiceError extends Error {
   }
 }
 
+let token = stored(() => sessionStorage.getItem(KEY)) ?? "";
+
 /** Move a token from the address (`/#token=...`) into this tab's storage, where no history keeps it. */
 export function takeToken() {
   const found = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -21,27 +23,41 @@ export function takeToken() {
   return true;
 }
 
-export const keepToken = (token) => sessionStorage.setItem(KEY, token.trim());
-export const dropToken = () => sessionStorage.removeItem(KEY);
-export const hasToken = () => Boolean(sessionStorage.getItem(KEY));
+export function keepToken(given) {
+  token = given.trim();
+  stored(() => sessionStorage.setItem(KEY, token));
+}
 
-export const gallery = async () => (await send("gallery")).json();
-export const heatmap = async (id) => (await send(`images/${encodeURIComponent(id)}/heatmap`)).blob();
+export function dropToken() {
+  token = "";
+  stored(() => sessionStorage.removeItem(KEY));
+}
 
-export async function search(files, query, signal) {
+export const hasToken = () => Boolean(token);
+
+function stored(act) {
+  try {
+    return act();
+  } catch {
+    return null; // storage may be forbidden: then the token lasts until the page is left
+  }
+}
+
+export const gallery = () => send("gallery", (response) => response.json());
+export const heatmap = (id) => send(`images/${encodeURIComponent(id)}/heatmap`, (response) => response.blob());
+
+export function search(files, query, signal) {
   const body = new FormData();
   body.set("query", JSON.stringify(query));
   for (const file of files) body.append("images", file, file.name);
-  return (await send("search", { method: "POST", body, signal })).json();
+  return send("search", (response) => response.json(), { method: "POST", body, signal });
 }
 
-async function send(path, { signal, ...options } = {}) {
-  const token = sessionStorage.getItem(KEY);
-  const headers = token && /^[\x21-\x7e]+$/.test(token) ? { Authorization: `Bearer ${token}` } : {};
+async function send(path, read, { signal, ...options } = {}) {
+  const headers = /^[\x21-\x7e]+$/.test(token) ? { Authorization: `Bearer ${token}` } : {};
   const limit = AbortSignal.timeout(PATIENCE);
-  let response;
   try {
-    response = await fetch(new URL(`api/v1/${path}`, document.baseURI), {
+    const response = await fetch(new URL(`api/v1/${path}`, document.baseURI), {
       ...options,
       headers,
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
@@ -49,13 +65,19 @@ async function send(path, { signal, ...options } = {}) {
       credentials: "omit",
       redirect: "error",
     });
+    if (!response.ok) throw await refusal(response);
+    return await read(response);
   } catch (error) {
-    if (error.name === "AbortError") throw new ServiceError("stopped", "Stopped.");
-    if (error.name === "TimeoutError") throw new ServiceError("away", "The service took longer than two minutes.");
-    throw new ServiceError("away", "The service does not answer: it was stopped, or this computer has lost the way to it.");
+    throw explained(error);
   }
-  if (!response.ok) throw await refusal(response);
-  return response;
+}
+
+function explained(error) {
+  if (error instanceof ServiceError) return error;
+  if (error.name === "AbortError") return new ServiceError("stopped", "Stopped.");
+  if (error.name === "TimeoutError") return new ServiceError("away", "The service took longer than two minutes.");
+  if (error.name === "SyntaxError") return new ServiceError("refused", "The service gave an answer that cannot be read: load the page again.");
+  return new ServiceError("away", "The service does not answer: it was stopped, or this computer has lost the way to it.");
 }
 
 async function refusal(response) {

@@ -14,6 +14,7 @@ let gallery = null;
 let answer = null;
 let asked = null; // the query that `answer` answers
 let running = null; // the AbortController of a search under way
+let moved = false; // whether a control was, since the search was sent
 
 const results = createResults({ marked, compare: (match) => compare(match), heatWanted: () => gallery?.heatmaps && $("#heat").checked });
 const pictures = createPictures({
@@ -29,7 +30,10 @@ const filters = createFilters(stale);
 const compare = createCompare({ pictures, results, heatable: () => Boolean(gallery?.heatmaps) });
 
 function failed(error, again) {
-  if (!(error instanceof api.ServiceError)) throw error;
+  if (!(error instanceof api.ServiceError)) {
+    alarm("The service gave an answer that this page cannot show: load the page again.");
+    throw error;
+  }
   if (error.kind === "stopped") return;
   if (error.kind === "token") return askToken(api.hasToken() ? error.message : "");
   if (error.kind === "busy") return alarm(error.message, { label: "Try again", act: again, wait: error.wait });
@@ -60,7 +64,7 @@ async function enter() {
   $("#leave").hidden = !api.hasToken();
   furnish();
   if (!gallery.images) vacant("The gallery is empty", "Add images to it first: vireid gallery add STORE IMAGES");
-  else if (!answer) vacant("Whom are you looking for?", "Give one or more pictures of one person. Matches come as pictures, best first.");
+  else if (!answer) invite();
 }
 
 function furnish() {
@@ -73,7 +77,7 @@ function furnish() {
   if ($("#threshold").length !== levels.length + 1) {
     const options = levels.map((level) => make("option", { value: level }, `${gallery.thresholds[level].toFixed(3)} (1 in ${Math.round(1 / level).toLocaleString("en")})`));
     $("#threshold").replaceChildren(...options, make("option", { value: "" }, "none"));
-    $("#threshold").value = levels.includes("1e-3") ? "1e-3" : levels[0] ?? "";
+    $("#threshold").value = levels.find((level) => Number(level) === 1e-3) ?? levels[0] ?? "";
   }
   results.setThreshold(threshold());
   ready();
@@ -89,6 +93,7 @@ function ready() {
 }
 
 function stale() {
+  moved = true;
   $("#stale").hidden = !answer;
   ready();
 }
@@ -104,12 +109,15 @@ async function search() {
     heatmaps: gallery.heatmaps && $("#heat").checked,
   };
   calm();
+  const where = filters.words();
+  moved = false;
   busy(new AbortController());
   try {
-    answer = await api.search(given.map(({ file }) => file), query, running.signal);
+    const found = await api.search(given.map(({ file }) => file), query, running.signal);
+    pictures.lay(found.queries, given);
+    answer = found;
     asked = { ...query, pictures: given.map(({ name }) => name) };
-    pictures.lay(answer.queries, given);
-    present();
+    present(where);
   } catch (error) {
     failed(error, search);
   } finally {
@@ -125,21 +133,20 @@ function busy(controller) {
   ready();
 }
 
-function present() {
+function present(where) {
   const found = answer.matches;
-  $("#stale").hidden = true;
+  $("#stale").hidden = !moved;
   $("#bar").hidden = !found.length;
   $("#empty").replaceChildren();
-  results.show(found);
+  results.show(found, asked.modality);
   marked();
   const among = `of ${count(answer.images, "image")} searched`;
-  const where = filters.words();
   const text = `${asked.group_by_track ? count(found.length, "track") : count(found.length, "match", "matches")} ${among}`;
   $("#summary").replaceChildren(make("b", {}, text), make("span", {}, ` ${Math.round(answer.milliseconds)} ms${where ? ` · ${where}` : ""}`));
   say(found.length ? `${text}.` : "No match.");
   if (!found.length) return nothing(where);
   const here = document.activeElement;
-  if (here === document.body || here.closest("#search, #marks, #grid, #alert")) results.focus();
+  if (!here.closest("dialog") && !here.matches("select, input:not([type=radio], [type=checkbox], [type=file])")) results.focus();
   if (matchMedia("(max-width: 50rem)").matches) $("#results").scrollIntoView();
 }
 
@@ -151,6 +158,10 @@ function nothing(where) {
 function widen() {
   filters.clear();
   search();
+}
+
+function invite() {
+  vacant("Whom are you looking for?", "Give one or more pictures of one person. Matches come as pictures, best first.");
 }
 
 function vacant(title, text, ...more) {
@@ -195,11 +206,11 @@ function fresh() {
   pictures.clear();
   results.marks.clear();
   answer = asked = null;
-  results.show([]);
+  results.show([], "");
   $("#bar").hidden = $("#stale").hidden = true;
   marked();
   calm();
-  vacant("Whom are you looking for?", "Give one or more pictures of one person. Matches come as pictures, best first.");
+  invite();
   ready();
   $("#pictures").focus();
 }
@@ -230,7 +241,7 @@ $("#json").addEventListener("click", () => {
   const { model, fingerprint } = gallery;
   saveJson({ exported: new Date().toISOString(), model, fingerprint, threshold: threshold(), images: answer.images, query: asked }, listed());
 });
-const listed = () => rows(results.matches(), results.marks, threshold());
+const listed = () => rows(results.matches(), results.marks, results.above);
 
 for (const dialog of $$("dialog")) {
   $(".close", dialog).addEventListener("click", () => dialog.close());
@@ -242,7 +253,6 @@ const KEYS = {
   "?": () => $("#keys").showModal(),
   s: search,
   f: refine,
-  n: () => pictures.any() && fresh(),
   h: () => $("#heat").click(),
   Escape: () => (running ? running.abort() : calm()),
 };
@@ -255,6 +265,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   act();
 });
+addEventListener("beforeunload", (event) => results.marks.size && event.preventDefault()); // marks live in this page only
 addEventListener("hashchange", () => api.takeToken() && enter());
 setInterval(async () => {
   if (document.hidden || $("#desk").hidden || running) return;

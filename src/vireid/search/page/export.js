@@ -6,22 +6,25 @@ import { rest } from "./results.js";
 const COLUMNS = ["rank", "score", "above_threshold", "mark", "modality", "camera", "time", "track", "name", "id"];
 
 /** One row per picture: the matches with those of their tracks, then what was marked wrong and left out. */
-export function rows(matches, marks, threshold) {
+export function rows(matches, marks, above) {
   const listed = matches.flatMap((match, index) => [match, ...rest(match)].map((each) => [each, index + 1]));
   const ids = new Set(listed.map(([match]) => match.entry.id));
   const gone = [...marks.values()].filter(({ match }) => !ids.has(match.entry.id)).map(({ match }) => [match, null]);
-  return [...listed, ...gone].map(([{ entry, score }, rank]) => ({
-    rank,
-    score,
-    above_threshold: threshold === null ? null : score >= threshold,
-    mark: marks.get(entry.id)?.mark ?? null,
-    modality: entry.modality,
-    camera: entry.camera,
-    time: entry.time,
-    track: entry.track,
-    name: entry.name,
-    id: entry.id,
-  }));
+  return [...listed, ...gone].map(([match, rank]) => {
+    const { entry, score } = match;
+    return {
+      rank,
+      score,
+      above_threshold: above(match),
+      mark: marks.get(entry.id)?.mark ?? null,
+      modality: entry.modality,
+      camera: entry.camera,
+      time: entry.time,
+      track: entry.track,
+      name: entry.name,
+      id: entry.id,
+    };
+  });
 }
 
 export function saveCsv(list) {

@@ -3,16 +3,18 @@
 import { $, $$, brief, clock, copy, count, inline, make, say } from "./dom.js";
 import { warm } from "./heat.js";
 
-/** `marks` maps ids to {mark: "right" or "wrong", match, rank}; it outlives an answer. */
+/** `marks` maps ids to {mark: "right" or "wrong", match}; it outlives an answer. */
 export function createResults({ marked, compare, heatWanted }) {
   const grid = $("#grid");
   const marks = new Map();
   let matches = [];
   let threshold = null;
+  let modality = ""; // of the query's pictures
   let quiet = false; // no heat map for a focus that nobody asked for
 
-  function show(found) {
+  function show(found, taken) {
     matches = found;
+    modality = taken;
     grid.replaceChildren(...matches.map(card));
     const first = grid.firstElementChild;
     if (first) rove(first);
@@ -63,7 +65,7 @@ export function createResults({ marked, compare, heatWanted }) {
     const off = marks.get(match.entry.id)?.mark === mark;
     for (const each of [match, ...rest(match)]) {
       if (off) marks.delete(each.entry.id);
-      else marks.set(each.entry.id, { mark, match: each, rank: Number(item.dataset.index) + 1 });
+      else marks.set(each.entry.id, { mark, match: each });
     }
     judge();
     say(off ? `Rank ${rankOf(item)}: no mark` : `Rank ${rankOf(item)} marked ${mark}`);
@@ -84,32 +86,37 @@ export function createResults({ marked, compare, heatWanted }) {
     }
   }
 
-  function label(item, { entry, score }, mark) {
+  function label(item, match, mark) {
+    const { entry, score } = match;
     const parts = [`Rank ${rankOf(item)}`, `similarity ${score.toFixed(3)}`];
-    if (threshold !== null) parts.push(score >= threshold ? "above the threshold" : "below the threshold");
+    const over = above(match);
+    if (over !== null) parts.push(`${over ? "above" : "below"} the threshold`);
     parts.push(entry.camera ? `camera ${entry.camera}` : "no camera", entry.modality, clock(entry.time) || "no time");
     if (mark) parts.push(`marked ${mark}`);
     item.setAttribute("aria-label", parts.join(", "));
   }
 
-  /** Mark the threshold: on every card, and as a line where the list is in the order of its scores. */
+  /** The threshold was found between the modalities: it says nothing (null) of two pictures of the same one. */
+  const above = ({ entry, score }) => (threshold === null || entry.modality === modality ? null : score >= threshold);
+
+  /** Mark the threshold: on cards, and as a line where it holds for all and the list is in the order of its scores. */
   function cut() {
     $(".cut", grid)?.remove();
     for (const item of cards()) {
-      const above = threshold === null || matches[item.dataset.index].score >= threshold;
-      item.classList.toggle("below", !above);
-      $(".side", item).textContent = threshold === null ? "" : above ? "▲" : "▽";
-      $(".side", item).title = threshold === null ? "" : `${above ? "above" : "below"} the threshold ${threshold.toFixed(3)}`;
+      const over = above(matches[item.dataset.index]);
+      item.classList.toggle("calibrated", over !== null);
+      item.classList.toggle("below", over === false);
+      $(".side", item).textContent = over === null ? "" : over ? "▲" : "▽";
+      $(".side", item).title = over === null ? "" : `${over ? "above" : "below"} the threshold ${threshold.toFixed(3)}`;
       item.style.setProperty("--threshold", Math.max(0, Math.min(1, threshold ?? 0)));
-      item.classList.toggle("calibrated", threshold !== null);
     }
-    if (threshold === null || !matches.length) return;
     const scores = matches.map((match) => match.score);
-    if (scores.some((score, index) => index && score > scores[index - 1])) return;
-    const above = scores.filter((score) => score >= threshold).length;
-    const words = above === scores.length ? "All" : above ? `${above} of ${scores.length}` : "None";
+    const descends = scores.every((score, index) => !index || score <= scores[index - 1]);
+    if (!scores.length || !descends || matches.map(above).includes(null)) return;
+    const over = matches.filter(above).length;
+    const words = over === scores.length ? "All" : over ? `${over} of ${scores.length}` : "None";
     const line = make("li", { className: "cut" }, make("span", {}, `${words} above the threshold ${threshold.toFixed(3)}`));
-    grid.insertBefore(line, cards()[above] ?? null);
+    grid.insertBefore(line, cards()[over] ?? null);
   }
 
   const cards = () => $$(".card", grid);
@@ -127,6 +134,7 @@ export function createResults({ marked, compare, heatWanted }) {
     if (!item) return;
     rove(item);
     item.focus({ preventScroll: true });
+    if (item === cards()[0]) $("#results").scrollTo(0, 0); // with what stands over the grid
     item.scrollIntoView({ block: "nearest" });
   }
 
@@ -166,6 +174,7 @@ export function createResults({ marked, compare, heatWanted }) {
     marks,
     show,
     judge,
+    above,
     matches: () => matches,
     mark: (match, mark) => toggle(cards()[matches.indexOf(match)], mark),
     summary: (mark) => count([...marks.values()].filter((each) => each.mark === mark).length, mark, mark),
