@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
 
 import pytest
 
 pytest.importorskip("fastapi", reason="the page is served by FastAPI: pip install 'vireid[search]'")
 pytest.importorskip("playwright", reason="the page is tested in a browser: pip install 'vireid[test]'")
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.search.page.desk import Desk, Upload
+from tests.search.page.desk import Desk, Upload, window
 from tests.search.page.mock import TOKEN, create_app, served
 from tests.search.page.people import Picture, before, gallery
 
@@ -68,10 +68,16 @@ def upload(picture: Picture) -> Upload:
     return {"name": picture.name.replace("/", "-"), "mimeType": "image/jpeg", "buffer": picture.data}
 
 
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> BrowserContext:
+    return window(browser)
+
+
 @pytest.fixture
-def door(browser: Browser, base_url: str) -> Iterator[Desk]:
+def door(context: BrowserContext, base_url: str) -> Iterator[Desk]:
     """The page before anybody has entered."""
-    yield from opened(browser, base_url)
+    with faultless(Desk(context, base_url)) as desk:
+        yield desk
 
 
 @pytest.fixture
@@ -87,8 +93,9 @@ def searched(desk: Desk, night: list[Upload]) -> Desk:
     return desk
 
 
-def opened(browser: Browser, base_url: str, **context: Any) -> Iterator[Desk]:
-    desk = Desk(browser, base_url, **context)
+@contextmanager
+def faultless(desk: Desk) -> Iterator[Desk]:
+    """Close the tab at the end; nothing may have gone wrong in it that nobody saw."""
     yield desk
-    desk.context.close()
+    desk.page.close()
     assert desk.faults == []

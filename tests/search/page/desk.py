@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 Upload = Mapping[str, Any]  # what Playwright takes for a file: name, mimeType, buffer
 
@@ -25,13 +25,17 @@ window.fetch = (url, options = {}) => {
 """
 
 
+def window(browser: Browser, **settings: Any) -> BrowserContext:
+    """Open a window of its own (a second of a processor; a tab in an open one is cheaper)."""
+    defaults = {"viewport": {"width": 1280, "height": 800}, "timezone_id": "Europe/Berlin", "locale": "en-GB"}
+    return browser.new_context(**{**defaults, **settings})
+
+
 class Desk:
     """One tab of the page. `faults` collects what must never happen: script errors and requests to other places."""
 
-    def __init__(self, browser: Browser, base_url: str, **context: Any) -> None:
-        defaults = {"viewport": {"width": 1280, "height": 800}, "timezone_id": "Europe/Berlin", "locale": "en-GB"}
-        self.context = browser.new_context(**{**defaults, **context})
-        self.page: Page = self.context.new_page()
+    def __init__(self, context: BrowserContext, base_url: str) -> None:
+        self.page: Page = context.new_page()
         self.page.set_default_timeout(15_000)
         self.base_url = base_url
         self.faults: list[str] = []
@@ -115,11 +119,14 @@ class Desk:
             [event, packed],
         )
 
-    def refuse(self, status: int, error: str, headers: Mapping[str, str] | None = None, times: int = 1) -> None:
-        """Let the next searches be answered by a refusal."""
-        body = json.dumps({"error": error})
+    def answer(self, status: int, body: str, headers: Mapping[str, str] | None = None) -> None:
+        """Let the next search be answered so, without the service."""
         answer = {"status": status, "body": body, "content_type": "application/json", "headers": dict(headers or {})}
-        self.page.route("**/api/v1/search", lambda route: route.fulfill(**answer), times=times)
+        self.page.route("**/api/v1/search", lambda route: route.fulfill(**answer), times=1)
+
+    def refuse(self, status: int, error: str, headers: Mapping[str, str] | None = None) -> None:
+        """Let the next search be refused."""
+        self.answer(status, json.dumps({"error": error}), headers)
 
     def width(self) -> int:
         """The width of everything, in CSS pixels; wider than the window means sideways scrolling."""

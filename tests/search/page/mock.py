@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from threading import Thread
 from typing import Any
 
@@ -26,6 +27,7 @@ LARGEST = 400_000
 DIMENSION = 16
 
 
+@cache
 def vector(picture: Picture) -> np.ndarray:
     """A person's direction, a modality's, and a little of the picture's own."""
     parts = ((f"p{picture.person}", 1.0), (picture.modality, 0.5), (hashlib.sha256(picture.data).hexdigest(), 0.45))

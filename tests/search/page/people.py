@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -62,10 +63,12 @@ def before(camera: str, people: Sequence[int], image: int, height: int = 64) -> 
     ]
 
 
+@cache
 def thumbnail(data: bytes) -> bytes:
     return encoded(_small(data), "JPEG")
 
 
+@cache
 def heat(data: bytes) -> bytes:
     """Lay a warm spot over the upper body."""
     picture = np.asarray(_small(data), dtype=float)

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.search.page.desk import Desk
+from tests.search.page.desk import Desk, window
 from tests.search.page.mock import TOKEN, create_app, served
 from tests.search.page.people import before, gallery
 from vireid.files import atomic_path
@@ -44,7 +44,7 @@ def main() -> None:
     service = nullcontext(given.url) if given.url else served(create_app(gallery(24, images=2, height=256), unseen))
     with service as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        desk = Desk(browser, url, color_scheme="dark", viewport={"width": 1200, "height": 720})
+        desk = Desk(window(browser, color_scheme="dark", viewport={"width": 1200, "height": 720}), url)
         shot = Image.open(io.BytesIO(photograph(desk.enter(given.token), files)))
         browser.close()
     with atomic_path(given.out) as temporary:

@@ -6,9 +6,9 @@ import csv
 import io
 from dataclasses import replace
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import BrowserContext, expect
 
-from tests.search.page.conftest import opened
+from tests.search.page.conftest import faultless
 from tests.search.page.desk import Desk, Upload
 from tests.search.page.mock import TOKEN, create_app, served
 from tests.search.page.people import Picture
@@ -45,22 +45,21 @@ def test_threshold_holds_between_modalities_only(searched: Desk) -> None:
 
 
 def test_names_are_text_on_the_page_and_in_the_export(
-    browser: Browser, pictures: list[Picture], night: list[Upload]
+    context: BrowserContext, pictures: list[Picture], night: list[Upload]
 ) -> None:
     odd = [replace(picture, name=HOSTILE, camera=HOSTILE, track=HOSTILE) for picture in pictures[:6]]
-    with served(create_app(odd, [])) as url:
-        for desk in opened(browser, url):
-            desk.enter(TOKEN)
-            desk.give({**night[0], "name": "<b onclick=x>.jpg"})
-            desk.search()
-            desk.press("c")
-            assert desk.cards()[0]["camera"] == HOSTILE
-            assert desk.page.evaluate("window.hurt") is None
-            assert desk.page.locator("main b[onclick], #grid script, #grid img[onerror]").count() == 0
-            desk.press("Escape")
-            rows = list(csv.DictReader(io.StringIO(desk.downloaded("#csv"), newline="")))
-            assert rows[0]["name"] == f"'{HOSTILE}"  # no formula in a spreadsheet
-            assert len(rows) == 6
+    with served(create_app(odd, [])) as url, faultless(Desk(context, url)) as desk:
+        desk.enter(TOKEN)
+        desk.give({**night[0], "name": "<b onclick=x>.jpg"})
+        desk.search()
+        desk.press("c")
+        assert desk.cards()[0]["camera"] == HOSTILE
+        assert desk.page.evaluate("window.hurt") is None
+        assert desk.page.locator("main b[onclick], #grid script, #grid img[onerror]").count() == 0
+        desk.press("Escape")
+        rows = list(csv.DictReader(io.StringIO(desk.downloaded("#csv"), newline="")))
+        assert rows[0]["name"] == f"'{HOSTILE}"  # no formula in a spreadsheet
+        assert len(rows) == 6
 
 
 def test_a_picture_from_elsewhere_is_not_asked_for(searched: Desk) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
+from contextlib import ExitStack
 
-import pytest
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import BrowserContext, expect
 
-from tests.search.page.conftest import opened
+from tests.search.page.conftest import faultless
 from tests.search.page.desk import Desk, Upload
 from tests.search.page.mock import LARGEST, TOKEN, create_app, served
 from tests.search.page.people import Picture
@@ -86,18 +86,18 @@ def test_busy_tries_again_by_itself(desk: Desk, night: list[Upload]) -> None:
     expect(desk.page.locator("#alert")).to_be_hidden()
 
 
-def test_service_gone(browser: Browser, pictures: list[Picture], night: list[Upload]) -> None:
-    with served(create_app(pictures, [])) as url:
-        tabs = opened(browser, url)
-        desk = next(tabs).enter(TOKEN)
-        desk.give(night[0])
-        desk.search()
-        shown = desk.cards()
-    desk.page.click("#search")
-    expect(desk.page.locator("#alert")).to_contain_text("The service does not answer")
-    expect(desk.page.locator("#alert button").first).to_have_text("Try again")
-    assert desk.cards() == shown
-    assert list(tabs) == []
+def test_service_gone(context: BrowserContext, pictures: list[Picture], night: list[Upload]) -> None:
+    with ExitStack() as stack:
+        url = stack.enter_context(served(create_app(pictures, [])))
+        with faultless(Desk(context, url)) as desk:
+            desk.enter(TOKEN).give(night[0])
+            desk.search()
+            shown = desk.cards()
+            stack.close()
+            desk.page.click("#search")
+            expect(desk.page.locator("#alert")).to_contain_text("The service does not answer")
+            expect(desk.page.locator("#alert button").first).to_have_text("Try again")
+            assert desk.cards() == shown
 
 
 def test_stop_a_search_that_hangs(searched: Desk) -> None:
@@ -109,31 +109,33 @@ def test_stop_a_search_that_hangs(searched: Desk) -> None:
     expect(searched.page.locator("#alert")).to_be_hidden()
 
 
-@pytest.mark.parametrize("body", ["<h1>Hello</h1>", "null", "{}"])
-def test_an_answer_that_cannot_be_shown(searched: Desk, body: str) -> None:
+def test_an_answer_that_is_no_answer(searched: Desk) -> None:
     shown = searched.cards()
-    searched.page.route("**/api/v1/search", lambda route: route.fulfill(status=200, body=body))
-    searched.search()
-    expect(searched.page.locator("#alert")).to_contain_text("load the page again")
-    assert searched.cards() == shown
-    searched.faults.clear()  # such an answer is a fault of the service, and may stand in the browser's log
+    refusal = "The service answered with status 502."
+    unreadable = "load the page again"
+    bodies = {
+        "<h1>Bad gateway</h1>": refusal,
+        "[1]": refusal,
+        '{"error": 5}': refusal,
+        "<p>": unreadable,
+        "{}": unreadable,
+    }
+    for body, said in bodies.items():
+        searched.answer(502 if said is refusal else 200, body)
+        searched.search()
+        expect(searched.page.locator("#alert")).to_contain_text(said)
+        assert searched.cards() == shown
+        searched.page.get_by_label("Close the message").click()
+    searched.faults.clear()  # the last is the service's fault, and stands in the browser's log
 
 
-@pytest.mark.parametrize("body", ["<h1>Bad gateway</h1>", "[1]", '{"error": 5}'])
-def test_an_answer_that_is_no_answer(searched: Desk, body: str) -> None:
-    searched.page.route("**/api/v1/search", lambda route: route.fulfill(status=502, body=body))
-    searched.search()
-    expect(searched.page.locator("#alert")).to_contain_text("The service answered with status 502.")
-
-
-def test_empty_gallery(browser: Browser, night: list[Upload]) -> None:
-    with served(create_app([], [])) as url:
-        for desk in opened(browser, url):
-            desk.enter(TOKEN)
-            expect(desk.page.locator("#empty")).to_contain_text("vireid gallery add")
-            desk.give(night[0])
-            expect(desk.page.locator("#search")).to_be_disabled()
-            expect(desk.page.locator("#since")).to_be_disabled()
+def test_empty_gallery(context: BrowserContext, night: list[Upload]) -> None:
+    with served(create_app([], [])) as url, faultless(Desk(context, url)) as desk:
+        desk.enter(TOKEN)
+        expect(desk.page.locator("#empty")).to_contain_text("vireid gallery add")
+        desk.give(night[0])
+        expect(desk.page.locator("#search")).to_be_disabled()
+        expect(desk.page.locator("#since")).to_be_disabled()
 
 
 def test_no_match_under_the_filter(searched: Desk) -> None:

@@ -9,8 +9,8 @@ import json
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.search.page.conftest import opened
-from tests.search.page.desk import Desk, Upload
+from tests.search.page.conftest import faultless
+from tests.search.page.desk import Desk, Upload, window
 from tests.search.page.people import CAMERAS, Picture
 
 
@@ -33,15 +33,15 @@ def test_upload_and_search(desk: Desk, night: list[Upload], pictures: list[Pictu
     expect(desk.page.get_by_role("status")).to_contain_text("10 matches")
 
 
-@pytest.mark.parametrize("way", ["drop", "paste"])
-def test_drop_and_paste(desk: Desk, day: Upload, way: str) -> None:
-    desk.hand(way, [day])
-    desk.page.locator("#strip li").wait_for()
-    expect(desk.page.get_by_label("Visible").first).to_be_checked()
-    desk.search()
-    assert desk.sent()["uploads"] == [day["name"]]
-    desk.page.get_by_label(f"Remove {day['name']}").click()
-    expect(desk.page.locator("#search")).to_be_disabled()
+def test_drop_and_paste(desk: Desk, day: Upload) -> None:
+    for way in ("drop", "paste"):
+        desk.hand(way, [day])
+        desk.page.locator("#strip li").wait_for()
+        expect(desk.page.get_by_label("Visible").first).to_be_checked()
+        desk.search()
+        assert desk.sent()["uploads"] == [day["name"]]
+        desk.page.get_by_label(f"Remove {day['name']}").click()
+        expect(desk.page.locator("#search")).to_be_disabled()
 
 
 def test_filters_are_sent_and_obeyed(desk: Desk, night: list[Upload], pictures: list[Picture]) -> None:
@@ -228,7 +228,7 @@ def test_group_by_track(desk: Desk, night: list[Upload]) -> None:
 
 def test_themes(browser: Browser, base_url: str, token: str) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
-    for desk in opened(browser, base_url, color_scheme="dark"):
+    with faultless(Desk(window(browser, color_scheme="dark"), base_url)) as desk:
         desk.enter(token)
         dark = desk.page.evaluate(background)
         desk.page.click("#theme")
@@ -243,7 +243,8 @@ def test_themes(browser: Browser, base_url: str, token: str) -> None:
 
 def test_phone(browser: Browser, base_url: str, token: str, night: list[Upload]) -> None:
     screen = {"width": 360, "height": 740}
-    for desk in opened(browser, base_url, viewport=screen, has_touch=True, is_mobile=True):
+    phone = window(browser, viewport=screen, has_touch=True, is_mobile=True)
+    with faultless(Desk(phone, base_url)) as desk:
         desk.page.goto(base_url)
         desk.page.locator("#door").wait_for()
         assert desk.width() <= 360
