@@ -103,7 +103,7 @@ def create_app(pictures: Sequence[Picture], queries: Sequence[Picture]) -> FastA
         if query["group_by_track"]:
             matches = grouped(matches)
         shown = [{"name": n, "thumbnail": "", "heatmap": data_url(heat(d), "png")} for n, d in uploads]
-        return {"matches": matches[: query["top"]], "queries": shown, "images": len(passing), "milliseconds": 8.4}
+        return {"matches": matches[: query["top"]], "queries": shown, "images": len(pictures), "milliseconds": 8.4}
 
     @app.get("/")
     def page() -> FileResponse:

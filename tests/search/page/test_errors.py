@@ -63,10 +63,10 @@ def test_not_an_image(desk: Desk, day: Upload) -> None:
 
 def test_not_an_image_for_the_service(desk: Desk) -> None:
     buffer = io.BytesIO()
-    Image.new("RGB", (8, 16), "red").save(buffer, "GIF")
-    desk.give({"name": "moving.gif", "mimeType": "image/gif", "buffer": buffer.getvalue()})
+    Image.new("RGB", (16, 16), "red").save(buffer, "ICO")  # which a browser can show
+    desk.give({"name": "sign.ico", "mimeType": "image/x-icon", "buffer": buffer.getvalue()})
     desk.search()
-    expect(desk.page.locator("#alert")).to_contain_text("moving.gif")
+    expect(desk.page.locator("#alert")).to_contain_text("sign.ico")
 
 
 def test_too_large(desk: Desk, day: Upload) -> None:

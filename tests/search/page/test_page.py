@@ -29,8 +29,22 @@ def test_upload_and_search(desk: Desk, night: list[Upload], pictures: list[Pictu
     assert [card["rank"] for card in cards] == list(range(1, 11))
     assert [card["score"] for card in cards] == sorted((card["score"] for card in cards), reverse=True)
     assert all(card["loaded"] and card["camera"] in CAMERAS and card["kind"] in ("IR", "VIS") for card in cards)
-    expect(desk.page.locator("#summary")).to_contain_text(f"10 matches of {len(pictures)} images searched")
+    expect(desk.page.locator("#summary")).to_contain_text(f"10 matches in a gallery of {len(pictures)} images")
     expect(desk.page.get_by_role("status")).to_contain_text("10 matches")
+
+
+def test_modality_is_guessed_until_it_is_chosen(desk: Desk, night: list[Upload], day: Upload) -> None:
+    visible, infrared = (desk.page.locator(f"#query [name=modality][value={name}]") for name in ("visible", "infrared"))
+    desk.give(night[0])
+    expect(infrared).to_be_checked()
+    expect(desk.page.locator("#guess")).to_be_visible()
+    desk.page.click("#fresh")
+    desk.give(day)
+    expect(visible).to_be_checked()
+    desk.page.click("#fresh")
+    infrared.check(force=True)
+    desk.give(day)
+    expect(infrared).to_be_checked()
 
 
 def test_drop_and_paste(desk: Desk, day: Upload) -> None:

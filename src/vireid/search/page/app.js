@@ -63,8 +63,6 @@ async function enter() {
   $("#desk").hidden = false;
   $("#leave").hidden = !api.hasToken();
   furnish();
-  if (!gallery.images) vacant("The gallery is empty", "Add images to it first: vireid gallery add STORE IMAGES");
-  else if (!answer) invite();
 }
 
 function furnish() {
@@ -80,6 +78,7 @@ function furnish() {
     $("#threshold").value = levels.find((level) => Number(level) === 1e-3) ?? levels[0] ?? "";
   }
   results.setThreshold(threshold());
+  if (!answer) invite();
   ready();
 }
 
@@ -140,7 +139,7 @@ function present(where) {
   $("#empty").replaceChildren();
   results.show(found, asked.modality);
   marked();
-  const among = `of ${count(answer.images, "image")} searched`;
+  const among = `in a gallery of ${count(answer.images, "image")}`;
   const text = `${asked.group_by_track ? count(found.length, "track") : count(found.length, "match", "matches")} ${among}`;
   $("#summary").replaceChildren(make("b", {}, text), make("span", {}, ` ${Math.round(answer.milliseconds)} ms${where ? ` · ${where}` : ""}`));
   say(found.length ? `${text}.` : "No match.");
@@ -161,6 +160,7 @@ function widen() {
 }
 
 function invite() {
+  if (!gallery.images) return vacant("The gallery is empty", "Add images to it first: vireid gallery add STORE IMAGES");
   vacant("Whom are you looking for?", "Give one or more pictures of one person. Matches come as pictures, best first.");
 }
 

@@ -7,10 +7,13 @@ export function createPictures({ changed, refused, takenOut }) {
   const examples = new Map(); // id -> match
   const leftOut = new Map(); // id -> match
   const input = $("#pictures");
+  const taken = $("#query").elements.modality;
+  let chosenByHand = false; // the modality of this person's pictures
   const drop = $("#drop");
 
   async function add(chosen) {
     const unreadable = [];
+    const before = files.length + examples.size;
     let grey = true;
     for (const file of chosen) {
       const picture = await createImageBitmap(file).catch(() => null);
@@ -27,8 +30,10 @@ export function createPictures({ changed, refused, takenOut }) {
       refused(`${names}: not ${unreadable.length > 1 ? "pictures" : "a picture"} that can be read here; give JPEG, PNG or WebP.`);
     }
     if (unreadable.length === chosen.length) return;
-    if (grey && files.length === chosen.length && !examples.size) $("#query").elements.modality.value = "infrared";
-    $("#guess").hidden = !(grey && $("#query").elements.modality.value === "infrared");
+    if (!chosenByHand && !before) {
+      taken.value = grey ? "infrared" : "visible";
+      $("#guess").hidden = !grey;
+    }
     draw();
     changed();
   }
@@ -49,6 +54,7 @@ export function createPictures({ changed, refused, takenOut }) {
     for (const picture of files.splice(0)) URL.revokeObjectURL(picture.url);
     examples.clear();
     leftOut.clear();
+    chosenByHand = false;
     draw();
   }
 
@@ -110,7 +116,9 @@ export function createPictures({ changed, refused, takenOut }) {
     add([...event.dataTransfer.files]);
   });
   $("#query").addEventListener("change", (event) => {
-    if (event.target.name === "modality") $("#guess").hidden = true;
+    if (event.target.name !== "modality") return;
+    chosenByHand = true;
+    $("#guess").hidden = true;
   });
 
   return {
