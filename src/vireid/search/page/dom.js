@@ -1,0 +1,44 @@
+// Small helpers. Text from outside only ever becomes text nodes and attributes, never markup.
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+export const copy = (template) => $(`#${template}`).content.firstElementChild.cloneNode(true);
+
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** A picture that came inside an answer: a data URL of a raster image, or nothing. */
+export const inline = (url) => (/^data:image\/(jpeg|png|webp);base64,[\w+/=]+$/.test(url ?? "") ? url : "");
+
+const two = (number) => String(number).padStart(2, "0");
+
+/** `2026-11-24 03:12:05` in the zone of this computer. */
+export function clock(iso) {
+  const at = new Date(iso);
+  if (!iso || Number.isNaN(at.getTime())) return "";
+  return `${day(at)} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+/** `23 Nov 21:14`, with the year where it is not this one: for a card, where room is short. */
+export function brief(iso) {
+  const at = new Date(iso);
+  if (!iso || Number.isNaN(at.getTime())) return "";
+  const month = at.toLocaleString("en", { month: "short" });
+  const year = at.getFullYear() === new Date().getFullYear() ? "" : ` ${at.getFullYear()}`;
+  return `${at.getDate()} ${month}${year} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+/** What an `<input type="datetime-local">` holds for a moment, to the minute. */
+export const minute = (at) => `${day(at)}T${two(at.getHours())}:${two(at.getMinutes())}`;
+
+const day = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+
+export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+
+/** Say something to a screen reader without moving anything. */
+export function say(text) {
+  $("#status").textContent = text;
+}
