@@ -73,7 +73,7 @@ def batch_hard(rows: Array, labels: Labels, margin: float) -> float:
 
 
 def weighted_triplet(rows: Array, labels: Labels, squared: bool = False) -> float:
-    """AGW: log(1 + exp(x)), x = sum w_p d_p - sum w_n d_n, w_p a softmax of d_p and w_n one of -d_n; CAJ: sign(x) x^2."""
+    """AGW: log(1 + exp(x)), x = sum w_p d_p - sum w_n d_n, w_p a softmax of d_p, w_n of -d_n; CAJ: of sign(x) x^2."""
     total = 0.0
     for i, (positives, negatives) in enumerate(triplets(labels)):
         far = [distance(rows[i], rows[p]) for p in positives]
