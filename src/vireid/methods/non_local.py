@@ -42,8 +42,8 @@ class NonLocal(Method):
 
     Args:
         layer2: how many in layer2. layer3: how many in layer3.
-        inner: inner channels; null: half of the map's, as in Wang et al. AGW's published code comes to 1
-            (``reduc_ratio // reduc_ratio``), and so do AGW's published costs.
+        inner: inner channels; null: half of the map's, as in Wang et al. AGW's costs in the paper's Table 2 are those
+            of 1 (docs/systems.md).
     """
 
     def __init__(

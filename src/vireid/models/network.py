@@ -74,8 +74,8 @@ class TwoStreamNetwork(nn.Module):
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
         output = Output(maps, *(tuple(chain(*features)) for features in (pooled, normed, logits)))
-        rows = sum(len(x) for _, x in sides)
-        return output if self.training or len(shared) == rows else _folded(output, rows)
+        forms = len(features) // len(sides)
+        return output if self.training or forms == 1 else _folded(output, forms)
 
     def stems(self) -> list[Stem]:
         """One stem, or one for each modality."""
@@ -101,7 +101,7 @@ class TwoStreamNetwork(nn.Module):
         stems = [self.visible if m is Modality.VISIBLE else self.infrared or self.visible for m, _ in sides]
         if self.infrared is None:
             whole = self.visible(torch.cat([images for _, images in sides]))
-            features = list(whole.split([len(images) for _, images in sides]))
+            features = list(whole.split([images.shape[0] for _, images in sides]))
         else:
             features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
         copies = [
@@ -129,14 +129,14 @@ def embedding(features: tuple[Tensor, ...]) -> Tensor:
     return normalize(torch.cat([f.float() for f in features], dim=1))
 
 
-def _folded(output: Output, rows: int) -> Output:
+def _folded(output: Output, forms: int) -> Output:
     """One row per image: the mean of its own feature and its copy's, both normalised; the map is its own."""
 
     def mean(features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        whole = embedding(features).unflatten(0, (-1, rows)).mean(0)
+        whole = embedding(features).unflatten(0, (forms, -1)).mean(0)
         return tuple(torch.split(whole, [f.shape[1] for f in features], dim=1))
 
-    maps = tuple(x[:rows] for x in output.maps)
+    maps = tuple(x.unflatten(0, (forms, -1))[0] for x in output.maps)
     return Output(maps, mean(output.pooled), mean(output.normed), output.logits)
 
 
