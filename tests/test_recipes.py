@@ -52,7 +52,9 @@ def test_shipped_recipes_load_build_and_round_trip(name: str) -> None:
         network: Any = TwoStreamNetwork(recipe.model, 11)
     assert len(network.branches) == recipe.model.branches
     assert sorted(network.weakening) == sorted(recipe.model.weakening.after)
-    assert network.branches[0].classifier.out_features == 11
+    classifiers = [part for part in network.branches[0].classifier.modules() if isinstance(part, torch.nn.Linear)]
+    assert {classifier.out_features for classifier in classifiers} == {11}
+    assert sorted(network.methods) == sorted(recipe.model.methods)
     Objective(recipe.loss, (recipe.data.height, recipe.data.width))
     assert parse_recipe(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert parse_recipe(yaml.safe_load(yaml.safe_dump(recipe.to_dict()))) == recipe
@@ -173,7 +175,7 @@ def test_an_unknown_field_near_nothing_lists_the_groups() -> None:
         ("data.flip=-0.1", "data.flip=-0.1", "greater than or equal to 0"),
         ("data.identities=1", "data.identities=1", "greater than or equal to 2"),
         ('data.height="a\\nb"', r"data.height='a\nb'", "valid integer"),
-        ("loss.triplet.kind=hard", "loss.triplet.kind='hard'", "'random', 'batch-hard' or 'weighted'"),
+        ("loss.triplet.kind=hard", "loss.triplet.kind='hard'", "'random', 'batch-hard', 'weighted' or 'squared'"),
         ("loss=3", "loss=3", "dictionary"),
         ("name=3", "name=3", "valid string"),
     ],
@@ -257,7 +259,9 @@ def test_every_field_is_documented_with_its_default() -> None:
     assert {"name", "data.height", "model.weakening.matrix", "loss.overlap.weight"} < set(names)
 
     def leaves(fields: dict[str, Any], prefix: str = "") -> set[str]:
-        nested = [leaves(v, f"{prefix}{k}.") if isinstance(v, dict) else {f"{prefix}{k}"} for k, v in fields.items()]
+        nested = [
+            leaves(v, f"{prefix}{k}.") if v and isinstance(v, dict) else {f"{prefix}{k}"} for k, v in fields.items()
+        ]
         return set().union(*nested)
 
     assert leaves(recipe.to_dict()) == set(names)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 Level = Annotated[float, Field(ge=0, le=1)]
+Methods = dict[str, dict[str, JsonValue]]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -73,6 +74,10 @@ class DataConfig:
     """Probability of a horizontal flip."""
     erase: float = Field(default=0.5, ge=0, le=1)
     """Probability of random erasing (RE in Table 1; 0 switches it off)."""
+    exchange: float = Field(default=0.0, ge=0, le=1)
+    """Probability that a visible image is shown as one of its channels or in grey (channel augmentation, CAJ)."""
+    joint: bool = False
+    """Show every visible image of a batch twice, as it is and exchanged (CAJ); exchange is for the second then."""
     holdout: float = Field(default=0.5, gt=0, lt=1)
     """Share of a plain folder's identities kept from training for evaluation; the other layouts have lists."""
 
@@ -105,6 +110,8 @@ class ModelConfig:
     """Channels of the first stage; below 64 the network is a narrow one that no published weights fit."""
     weights: str = Field(default="imagenet", min_length=1)
     """Start of the trunk: imagenet (downloaded), none (from scratch), or a .pth or .safetensors file."""
+    shared_from: Literal["input", "layer1", "layer2"] = "layer2"
+    """First stage that both modalities share: layer2 (the paper's), layer1 (AGW), input (one stream for both)."""
     last_stride: Literal[1, 2] = 1
     """Stride of layer4."""
     branches: int = Field(default=2, ge=1, le=8)
@@ -113,14 +120,16 @@ class ModelConfig:
     """Exponent of the generalised-mean pooling; 1 is average pooling."""
     weakening: WeakeningConfig = Field(default_factory=WeakeningConfig)
     """Dynamic feature weakening."""
+    methods: Methods = Field(default_factory=dict)
+    """Methods beside the paper's, by the name of their file in vireid/methods, each with its options."""
 
 
 @dataclass(frozen=True, config=_STRICT)
 class TripletConfig:
     """Triplet part of L_ReID, on each branch's feature before the BNNeck."""
 
-    kind: Literal["random", "batch-hard", "weighted"] = "batch-hard"
-    """random (as the authors say), batch-hard, or weighted-regularised (AGW; it has no margin)."""
+    kind: Literal["random", "batch-hard", "weighted", "squared"] = "batch-hard"
+    """random (as the authors say), batch-hard, weighted-regularised (AGW) or its square (CAJ), both without margin."""
     margin: float = Field(default=0.3, ge=0)
     """Margin in units of Euclidean distance."""
     weight: float = Field(default=1.0, ge=0)
@@ -137,6 +146,8 @@ class HeteroCenterConfig:
     """Weight in the objective; 0 switches it off."""
     reduction: Literal["sum", "mean"] = "sum"
     """Over the 2P centre anchors: sum (as printed) or mean (as in the loss's own paper)."""
+    each: float = Field(default=0.0, ge=0)
+    """Weight, beside 1 for the concatenated feature, of the same loss on every single branch or stripe (HCT)."""
 
 
 @dataclass(frozen=True, config=_STRICT)

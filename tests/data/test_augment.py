@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference.augment import augment_one
+from tests.reference.methods import exchanged
 from vireid.data.augment import Augment, normalise
 from vireid.types import VireidError
 
@@ -104,7 +105,31 @@ def test_draws_differ_between_images() -> None:
     assert len({tuple(int(v[i]) for v in vars(draws).values()) for i in range(64)}) == 64
 
 
-@pytest.mark.parametrize(("field", "value"), [("pad", -1), ("flip", 1.5), ("erase", -0.1), ("flip", float("nan"))])
+@pytest.mark.parametrize(
+    ("field", "value"), [("pad", -1), ("flip", 1.5), ("erase", -0.1), ("flip", float("nan")), ("exchange", 2)]
+)
 def test_bad_settings_name_the_field(field: str, value: float) -> None:
     with pytest.raises(VireidError, match=f"^{field}: expected"):
         Augment(**{field: value})
+
+
+@settings(max_examples=20, deadline=None)
+@given(batch=st.integers(1, 6), seed=st.integers(0, 2**31), first=st.integers(0, 6))
+def test_exchanged_channels_equal_the_naive_exchange(batch: int, seed: int, first: int) -> None:
+    images = _images(batch, 5, 4, seed)
+    augment = Augment(pad=0, flip=0, erase=0, exchange=0.8)
+    draws = augment.draw(batch, 5, 4, _generator(seed))
+    result = augment(images, _generator(seed), slice(first, batch))
+    for i in range(batch):
+        expected = exchanged(images[i].numpy(), int(draws.exchange[i]) if i >= first else -1)
+        np.testing.assert_allclose(
+            result[i].numpy(), augment_one(expected, 0, 0, False, (0, 0, 0, 0), 0), atol=0.02
+        )  # 0.02: one grey level, where half a level is rounded
+
+
+def test_exchanges_have_the_rate_asked_for_and_change_no_other_draw() -> None:
+    draws = Augment(exchange=0.6).draw(40_000, 96, 48, _generator())
+    shares = [(draws.exchange == i).float().mean().item() for i in range(-1, 4)]
+    assert shares == pytest.approx([0.4, 0.15, 0.15, 0.15, 0.15], abs=0.01)
+    plain = Augment().draw(40_000, 96, 48, _generator())
+    assert all(torch.equal(a, b) for name, a in vars(plain).items() if name != "exchange" for b in [vars(draws)[name]])

@@ -60,17 +60,21 @@ def naive_parts(rows: Rows, settings: LossConfig) -> dict[str, float]:
     maps, pooled, logits = ([x.detach().double().numpy() for x in part] for part in rows.output)
 
     def triplet(x: reference.Array) -> float:
-        if settings.triplet.kind == "weighted":
-            return reference.weighted_triplet(x, labels)
+        if settings.triplet.kind in ("weighted", "squared"):
+            return reference.weighted_triplet(x, labels, settings.triplet.kind == "squared")
         return reference.batch_hard(x, labels, settings.triplet.margin)
 
     centre, overlap = settings.hetero_center, settings.overlap
     final = np.concatenate(pooled, axis=1)
+
+    def hetero_center(x: reference.Array) -> float:
+        return reference.hetero_center(x, labels, modalities, centre.margin, centre.reduction)
+
     temperature = overlap.temperature if overlap.centre == "soft" else None
     return {
         "identity": sum(reference.identity(x, labels) for x in logits),
         "triplet": sum(triplet(x) for x in pooled),
-        "hetero_center": reference.hetero_center(final, labels, modalities, centre.margin, centre.reduction),
+        "hetero_center": hetero_center(final) + centre.each * sum(hetero_center(x) for x in pooled),
         "overlap": reference.overlap(np.stack(maps, axis=1), SIZE, overlap.separation, temperature),
     }
 
@@ -80,6 +84,7 @@ def naive_parts(rows: Rows, settings: LossConfig) -> dict[str, float]:
     [
         LossConfig(),
         config(0.5, 2.0, 3.0, 0.25, kind="weighted"),
+        LossConfig(triplet=TripletConfig(kind="squared"), hetero_center=HeteroCenterConfig(each=2)),
         LossConfig(
             identity=2.0,
             triplet=TripletConfig(margin=1.5),

@@ -72,15 +72,16 @@ def batch_hard(rows: Array, labels: Labels, margin: float) -> float:
     return total / len(labels)
 
 
-def weighted_triplet(rows: Array, labels: Labels) -> float:
-    """AGW: log(1 + exp(sum w_p d_p - sum w_n d_n)), w_p a softmax of d_p and w_n one of -d_n."""
+def weighted_triplet(rows: Array, labels: Labels, squared: bool = False) -> float:
+    """AGW: log(1 + exp(x)), x = sum w_p d_p - sum w_n d_n, w_p a softmax of d_p, w_n of -d_n; CAJ: of sign(x) x^2."""
     total = 0.0
     for i, (positives, negatives) in enumerate(triplets(labels)):
         far = [distance(rows[i], rows[p]) for p in positives]
         near = [distance(rows[i], rows[n]) for n in negatives]
         p = sum(math.exp(d) * d for d in far) / sum(math.exp(d) for d in far)
         n = sum(math.exp(-d) * d for d in near) / sum(math.exp(-d) for d in near)
-        total += math.log(1 + math.exp(p - n))
+        excess = math.copysign((p - n) ** 2, p - n) if squared else p - n
+        total += max(excess, 0) + math.log1p(math.exp(-abs(excess)))
     return total / len(labels)
 
 

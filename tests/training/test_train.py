@@ -62,6 +62,20 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+def test_a_run_begun_before_a_field_was_added_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tiny_run(tmp_path, out="whole")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_run(tmp_path, out="parts")
+    info = json.loads((tmp_path / "parts" / "run.json").read_text())
+    for group, name in (("model", "methods"), ("model", "shared_from"), ("data", "exchange")):
+        del info["recipe"][group][name]
+    (tmp_path / "parts" / "run.json").write_text(json.dumps(info))
+    parts = tiny_run(tmp_path, out="parts", resume=True)
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
 def test_a_killed_run_goes_on_from_its_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tiny_run(tmp_path, out="whole")
     per_epoch = len(losses(whole)) // 3

@@ -1,8 +1,8 @@
-"""Augmentation of whole batches on their device: pad and crop, mirror, erase, normalise. No image loop."""
+"""Augmentation of whole batches on their device: exchange channels, pad and crop, mirror, erase, normalise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ STD = (0.229, 0.224, 0.225)
 ERASED_AREA = (0.02, 0.4)
 ERASED_ASPECT = (0.3, 1 / 0.3)
 ATTEMPTS = 20
+EXCHANGES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.299, 0.587, 0.114))
+"""Shares of red, green and blue in what takes the place of all three: one channel, or grey (ITU-R BT.601)."""
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -38,7 +40,7 @@ class Draws:
 
     ``top`` and ``left``, in pixels from -pad to pad: where the crop begins in the image; ``mirrored``: bool;
     the erased box, in pixels of the crop after mirroring: ``box_top``, ``box_left``, ``box_height``,
-    ``box_width`` (0 x 0 for no box).
+    ``box_width`` (0 x 0 for no box); ``exchange``: the row of `EXCHANGES` whose mix all channels show, -1 for none.
     """
 
     top: Tensor
@@ -48,6 +50,7 @@ class Draws:
     box_left: Tensor
     box_height: Tensor
     box_width: Tensor
+    exchange: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,27 +59,33 @@ class Augment:
 
     ``pad``: border in pixels. ``flip``, ``erase``: probabilities from 0 to 1. Random erasing (Zhong et al.,
     AAAI 2020): a box of 2 to 40 % of the image, aspect from 0.3 to 3.33, drawn anew (at most 20 times) until
-    it fits, filled with ImageNet's mean colour, which is 0 after normalisation.
+    it fits, filled with ImageNet's mean colour, which is 0 after normalisation. ``exchange``: probability of channel
+    augmentation (Ye et al., CAJ, ICCV 2021): one channel or grey, equally likely, in place of all three.
     """
 
     pad: int = 10
     flip: float = 0.5
     erase: float = 0.5
+    exchange: float = 0.0
 
     def __post_init__(self) -> None:
         if self.pad < 0:
             raise VireidError(f"pad: expected a number of pixels of at least 0, got {self.pad}")
-        for name in ("flip", "erase"):
+        for name in ("flip", "erase", "exchange"):
             if not 0 <= getattr(self, name) <= 1:
                 raise VireidError(f"{name}: expected a probability from 0 to 1, got {getattr(self, name)}")
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, coloured: slice = slice(None)) -> Tensor:
         """(b, 3, h, w) uint8 to float32 of the same shape, on the images' device, in channels-last memory.
 
         ``generator`` may live on another device; one on the CPU gives the same draws whatever the device.
+        ``coloured`` are the images whose channels may be exchanged.
         """
         batch, _, height, width = images.shape
-        return self.apply(images, self.draw(batch, height, width, generator))
+        draws = self.draw(batch, height, width, generator)
+        spared = torch.ones_like(draws.exchange, dtype=torch.bool)
+        spared[coloured] = False
+        return self.apply(images, replace(draws, exchange=draws.exchange.masked_fill(spared, -1)))
 
     def draw(self, batch: int, height: int, width: int, generator: torch.Generator) -> Draws:
         """Draw for ``batch`` images of (height, width) pixels, on the generator's device."""
@@ -98,13 +107,19 @@ class Augment:
         box_width = wide.gather(1, first).squeeze(1) * erased
         box_top = torch.floor(uniform(batch) * (height - box_height + 1)).int()
         box_left = torch.floor(uniform(batch) * (width - box_width + 1)).int()
-        return Draws(top, left, mirrored, box_top, box_left, box_height, box_width)
+        exchange = torch.full((batch,), -1, device=generator.device)
+        if self.exchange > 0:  # last, and only then: without it a seed gives what it gave before there was it
+            mix = torch.floor(uniform(batch) * len(EXCHANGES)).long()
+            exchange = torch.where(uniform(batch) < self.exchange, mix, exchange)
+        return Draws(top, left, mirrored, box_top, box_left, box_height, box_width, exchange)
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
         """Carry out ``draws`` on (b, 3, h, w) uint8 images and normalise them."""
         batch, _, height, width = images.shape
         device, pad = images.device, self.pad
         draws = Draws(*(value.to(device) for value in vars(draws).values()))
+        if self.exchange > 0:
+            images = _exchanged(images, draws.exchange)
         y, x = (torch.arange(size, device=device, dtype=torch.int32) for size in (height, width))
         padded = functional.pad(images.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
         rows = y + draws.top[:, None] + pad
@@ -119,6 +134,13 @@ class Augment:
         erased = box_rows[:, :, None] & box_columns[:, None, :]
         result.permute(0, 2, 3, 1).view(batch, height, width * 3).masked_fill_(erased, 0.0)
         return result
+
+
+def _exchanged(images: Tensor, exchange: Tensor) -> Tensor:
+    """The (b, 3, h, w) uint8 images with the mix of `EXCHANGES` that (b,) ``exchange`` names in all three channels."""
+    shares = torch.tensor(EXCHANGES, device=images.device)[exchange.clamp_min(0)]
+    mixed = torch.einsum("bchw,bc->bhw", images.float(), shares).round().to(torch.uint8)
+    return torch.where((exchange >= 0)[:, None, None, None], mixed[:, None], images)
 
 
 def _span(position: Tensor, start: Tensor, length: Tensor) -> Tensor:

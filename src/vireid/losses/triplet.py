@@ -65,7 +65,27 @@ class WeightedTriplet(nn.Module):
         positive, negative = _pairs(labels)
         far = (distance.masked_fill(~positive, -torch.inf).softmax(1) * distance).sum(1)
         near = ((-distance).masked_fill(~negative, -torch.inf).softmax(1) * distance).sum(1)
-        return softplus(far - near).mean()
+        return self.penalise(far - near).mean()
+
+    def penalise(self, excess: Tensor) -> Tensor:
+        """Loss (b,) of how much farther (b,) the positives are than the negatives."""
+        return softplus(excess)
 
 
-TRIPLETS = {"random": RandomTriplet, "batch-hard": BatchHardTriplet, "weighted": WeightedTriplet}
+class SquaredTriplet(WeightedTriplet):
+    """The weighted-regularised triplet on the signed square of its difference (Ye et al., CAJ, ICCV 2021).
+
+    ``softplus(sign(x) x^2)``, x the weighted distance of the positives less that of the negatives: what is far from
+    right counts more, what is nearly right less.
+    """
+
+    def penalise(self, excess: Tensor) -> Tensor:
+        return softplus(excess * excess.abs())
+
+
+TRIPLETS = {
+    "random": RandomTriplet,
+    "batch-hard": BatchHardTriplet,
+    "weighted": WeightedTriplet,
+    "squared": SquaredTriplet,
+}

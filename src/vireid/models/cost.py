@@ -21,7 +21,8 @@ class Cost:
     """Cost of embedding one visible and one infrared image.
 
     ``parameters`` leave out the classifiers, which retrieval drops. ``macs`` counts convolutions and linear layers,
-    ``macs_with_batchnorm`` adds two operations per BatchNorm output element, the convention of Table 2.
+    ``macs_with_batchnorm`` adds two operations per BatchNorm output element and one per output element of a convolution
+    with a bias, the convention of Table 2.
     ``peak_memory`` is in bytes, for 16 images at a time: allocated on a GPU; on a CPU the resident set of the process,
     PyTorch itself included.
     """
@@ -43,13 +44,14 @@ def count_parameters(network: TwoStreamNetwork) -> int:
 
 @torch.no_grad()
 def count_macs(network: TwoStreamNetwork, height: int, width: int) -> tuple[int, int]:
-    """Return (multiply-accumulates, the same plus 2 per BatchNorm output element) of one visible + infrared pair."""
+    """Return `Cost.macs` and `Cost.macs_with_batchnorm` of one visible + infrared pair, without products of maps."""
     counts = {"mac": 0, "norm": 0}
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(module, nn.Conv2d):
             kernel = module.kernel_size[0] * module.kernel_size[1]
             counts["mac"] += output.numel() * kernel * module.in_channels // module.groups
+            counts["norm"] += output.numel() if module.bias is not None else 0
         elif isinstance(module, nn.Linear):
             counts["mac"] += output.numel() * module.in_features
         elif isinstance(module, nn.BatchNorm2d):

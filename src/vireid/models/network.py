@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
 from typing import NamedTuple, cast
 
 import torch
@@ -9,17 +12,20 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
-from vireid.models.resnet import Stem, initialise, make_stage
+from vireid.models.method import Method, build_methods, overrides
+from vireid.models.resnet import Stage, Stem, initialise, make_stage
 from vireid.models.segmented import Branch
 from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.models.weights import load_trunk
+from vireid.types import Modality
 
 
 class Output(NamedTuple):
-    """What the losses read; rows are all visible images, then all infrared ones.
+    """What the losses read; rows are all visible images, then all infrared ones, in training then a method's copies.
 
     ``maps`` holds each branch's layer4 map (b, d, h, w), ``pooled`` and ``normed`` its feature (b, d) before and after
-    the BNNeck, ``logits`` its class scores (b, classes) in training mode and nothing otherwise.
+    the BNNeck, ``logits`` its class scores (b, classes) in training mode and nothing otherwise. A branch that a method
+    cuts into stripes has one map and a feature for every stripe.
     """
 
     maps: tuple[Tensor, ...]
@@ -34,40 +40,85 @@ class TwoStreamNetwork(nn.Module):
     Args:
         config: architecture; ``weights`` is not read here, see `build_network`.
         classes: training identities.
+
+    Raises:
+        VireidError: ``config.methods`` names what does not exist or fit, see `build_methods`.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__()
         backbone, width = config.backbone, config.base_width
-        self.visible = Stem(backbone, width)
-        self.infrared = Stem(backbone, width)
+        methods, own_layer1 = build_methods(config), config.shared_from == "layer2"
+        self.visible = Stem(backbone, width, own_layer1)
+        self.infrared = None if config.shared_from == "input" else Stem(backbone, width, own_layer1)
+        self.layer1 = None if own_layer1 else make_stage(backbone, width, 1, 1)
         self.layer2 = make_stage(backbone, width, 2, 2)
         self.layer3 = make_stage(backbone, width, 3, 2)
         self.weakening = nn.ModuleDict({stage: _weakening(config) for stage in config.weakening.after})
-        branch = (backbone, width, config.last_stride, config.gem_power, classes)
-        self.branches = nn.ModuleList(Branch(*branch) for _ in range(config.branches))
+        self.branches = nn.ModuleList(_branch(config, classes, methods) for _ in range(config.branches))
         initialise(self)
+        self.methods = nn.ModuleDict(methods)  # after the line above: a method starts its own parameters
 
     def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Output:
         """Map normalised images (b_v, 3, h, w) and (b_i, 3, h, w) to an `Output` of b_v + b_i rows.
 
         Either side may be None, not both.
         """
-        sides = [stem(x) for stem, x in ((self.visible, visible), (self.infrared, infrared)) if x is not None]
-        shared = torch.cat(sides) if len(sides) > 1 else sides[0]
-        for name, stage in (("layer2", self.layer2), ("layer3", self.layer3)):
-            shared = stage(shared)
+        sides = [(m, x) for m, x in zip(Modality, (visible, infrared), strict=True) if x is not None]
+        features = self._stem_features(sides)
+        shared = torch.cat(features) if len(features) > 1 else features[0]
+        for name, stage in self.stages().items():
+            shared = stage(shared, partial(self._after_block, name) if self._methods_with("block") else None)
             if name in self.weakening:
                 shared = self.weakening[name](shared)
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
-        logits = ()
-        if self.training:
-            logits = tuple(b.classifier(x) for b, x in zip(self._branches(), normed, strict=True))
-        return Output(maps, pooled, normed, logits)
+        logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
+        output = Output(maps, *(tuple(chain(*features)) for features in (pooled, normed, logits)))
+        forms = len(features) // len(sides)
+        return output if self.training or forms == 1 else _folded(output, forms)
+
+    def stems(self) -> list[Stem]:
+        """One stem, or one for each modality."""
+        return [self.visible] if self.infrared is None else [self.visible, self.infrared]
+
+    def stages(self) -> dict[str, Stage]:
+        """The stages that both modalities share, in order, without the branches' layer4."""
+        stages = {"layer1": self.layer1, "layer2": self.layer2, "layer3": self.layer3}
+        return {name: stage for name, stage in stages.items() if stage is not None}
 
     def heads(self) -> list[nn.Parameter]:
         """Parameters of the BNNecks and classifiers: those that no published weights start."""
-        return [p for b in self._branches() for part in (b.bnneck, b.classifier) for p in part.parameters()]
+        return [p for b in self._branches() for p in b.heads()]
+
+    def penalties(self) -> dict[str, tuple[float, Callable[[Tensor, Tensor, Tensor], Tensor]]]:
+        """Weight and loss of every method that has one, by the method's name."""
+        return {name: (m.weight, m.penalty) for name, m in self._methods_with("penalty").items()}
+
+    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> list[Tensor]:
+        """Features of the images of each modality, then of their copies."""
+        for method in self._methods_with("images").values():
+            sides = [(modality, method.images(images, modality)) for modality, images in sides]
+        stems = [self.visible if m is Modality.VISIBLE else self.infrared or self.visible for m, _ in sides]
+        if self.infrared is None:
+            whole = self.visible(torch.cat([images for _, images in sides]))
+            features = list(whole.split([images.shape[0] for _, images in sides]))
+        else:
+            features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
+        copies = [
+            method.copy(images, feature, modality, stem)
+            for method in self._methods_with("copy").values()
+            for stem, feature, (modality, images) in zip(stems, features, sides, strict=True)
+        ]
+        return features + [copy for copy in copies if copy is not None]
+
+    def _after_block(self, stage: str, features: Tensor, index: int) -> Tensor:
+        for method in self._methods_with("block").values():
+            features = method.block(features, stage, index)
+        return features
+
+    def _methods_with(self, hook: str) -> dict[str, Method]:
+        methods = cast("dict[str, Method]", dict(self.methods.items()))
+        return {name: method for name, method in methods.items() if overrides(method, hook)}
 
     def _branches(self) -> list[Branch]:
         return cast("list[Branch]", list(self.branches))
@@ -76,6 +127,22 @@ class TwoStreamNetwork(nn.Module):
 def embedding(features: tuple[Tensor, ...]) -> Tensor:
     """L2-normalised concatenation (b, N * d) of the branches' features, the retrieval feature of section 3.3."""
     return normalize(torch.cat([f.float() for f in features], dim=1))
+
+
+def _folded(output: Output, forms: int) -> Output:
+    """One row per image: the mean of its own feature and its copy's, both normalised; the map is its own."""
+
+    def mean(features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        whole = embedding(features).unflatten(0, (forms, -1)).mean(0)
+        return tuple(torch.split(whole, [f.shape[1] for f in features], dim=1))
+
+    maps = tuple(x.unflatten(0, (forms, -1))[0] for x in output.maps)
+    return Output(maps, mean(output.pooled), mean(output.normed), output.logits)
+
+
+def _branch(config: ModelConfig, classes: int, methods: dict[str, Method]) -> Branch:
+    made = [branch for method in methods.values() if (branch := method.branch(classes)) is not None]
+    return made[0] if made else Branch(config, classes)
 
 
 def _weakening(config: ModelConfig) -> DynamicFeatureWeakening:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 STAGE_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
@@ -64,29 +66,42 @@ def stage_channels(backbone: str, base_width: int, stage: int) -> int:
     return int(base_width * 2 ** (stage - 1) * expansion)
 
 
-def make_stage(backbone: str, base_width: int, stage: int, stride: int) -> nn.Sequential:
+class Stage(nn.Sequential):
+    """The blocks of one stage."""
+
+    def forward(self, x: Tensor, after: Callable[[Tensor, int], Tensor] | None = None) -> Tensor:
+        """Run the blocks; ``after`` changes the output of each, of which it gets the 0-based number too."""
+        for index, block in enumerate(self):
+            x = block(x)
+            if after:
+                x = after(x, index)
+        return x
+
+
+def make_stage(backbone: str, base_width: int, stage: int, stride: int) -> Stage:
     """Build ``layer{stage}``: (b, c_in, h, w) to (b, c_out, ceil(h / stride), ceil(w / stride))."""
     block = Bottleneck if backbone == "resnet50" else BasicBlock
     inputs, width = stage_channels(backbone, base_width, stage - 1), base_width * 2 ** (stage - 1)
     blocks: list[nn.Module] = [block(inputs, width, stride)]
     outputs = stage_channels(backbone, base_width, stage)
     blocks += [block(outputs, width, 1) for _ in range(STAGE_BLOCKS[backbone][stage - 1] - 1)]
-    return nn.Sequential(*blocks)
+    return Stage(*blocks)
 
 
 class Stem(nn.Module):
-    """layer0 (conv1, bn1, relu, maxpool) and layer1 of one modality: (b, 3, h, w) to (b, c, h/4, w/4)."""
+    """layer0 (conv1, bn1, relu, maxpool) and, unless it is shared, layer1: (b, 3, h, w) to (b, c, h/4, w/4)."""
 
-    def __init__(self, backbone: str, base_width: int) -> None:
+    def __init__(self, backbone: str, base_width: int, layer1: bool = True) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, base_width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(base_width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = make_stage(backbone, base_width, 1, 1)
+        self.layer1 = make_stage(backbone, base_width, 1, 1) if layer1 else None
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(images)))))  # type: ignore[no-any-return]
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        return x if self.layer1 is None else self.layer1(x)  # type: ignore[no-any-return]
 
 
 def initialise(module: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vireid.config import ModelConfig
 from vireid.models.pooling import generalised_mean
 from vireid.models.resnet import make_stage, stage_channels
 
@@ -11,22 +12,39 @@ from vireid.models.resnet import make_stage, stage_channels
 class Branch(nn.Module):
     """A copy of layer4 with spatial GeM pooling, BNNeck (Luo et al., CVPRW 2019) and identity classifier.
 
+    A method that cuts the map into several features derives from it; hence the tuples, here of one.
+
     Args:
+        config: architecture of the network.
         classes: training identities.
     """
 
-    def __init__(self, backbone: str, base_width: int, stride: int, gem_power: float, classes: int) -> None:
+    def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__()
-        channels = stage_channels(backbone, base_width, 4)
-        self.layer4 = make_stage(backbone, base_width, 4, stride)
-        self.gem_power = gem_power
+        channels = stage_channels(config.backbone, config.base_width, 4)
+        self.layer4 = make_stage(config.backbone, config.base_width, 4, config.last_stride)
+        self.gem_power = config.gem_power
         self.bnneck = nn.BatchNorm1d(channels)
         self.bnneck.bias.requires_grad_(False)  # the neck centres features; a learned shift would undo that
-        self.classifier = nn.Linear(channels, classes, bias=False)
-        nn.init.normal_(self.classifier.weight, std=0.001)
+        self.classifier: nn.Module = make_classifier(channels, classes)
 
-    def forward(self, shared: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map layer3's (b, c, h, w) to layer4's map (b, d, h', w') and the feature (b, d) before and after the neck."""
+    def forward(self, shared: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Map layer3's (b, c, h, w) to layer4's (b, d, h', w') and the features (b, d) before and after the neck."""
         feature_map = self.layer4(shared)
         pooled = generalised_mean(feature_map, self.gem_power, (2, 3))
-        return feature_map, pooled, self.bnneck(pooled)
+        return feature_map, (pooled,), (self.bnneck(pooled),)
+
+    def classify(self, normed: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Map the features after the neck to class scores (b, classes) each."""
+        return (self.classifier(normed[0]),)
+
+    def heads(self) -> list[nn.Parameter]:
+        """Parameters that no published weights start."""
+        return [*self.bnneck.parameters(), *self.classifier.parameters()]
+
+
+def make_classifier(channels: int, classes: int) -> nn.Linear:
+    """Identity classifier of one feature after its BNNeck."""
+    classifier = nn.Linear(channels, classes, bias=False)
+    nn.init.normal_(classifier.weight, std=0.001)
+    return classifier

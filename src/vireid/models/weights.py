@@ -69,8 +69,8 @@ def load_trunk(network: TwoStreamNetwork, config: ModelConfig) -> None:
     from_hub = config.weights == "imagenet"
     path = imagenet_weights(config.backbone) if from_hub else Path(config.weights).expanduser()
     source = read_tensors(path)
-    parts: list[tuple[str, torch.nn.Module]] = [("", network.visible), ("", network.infrared)]
-    parts += [("layer2.", network.layer2), ("layer3.", network.layer3)]
+    parts: list[tuple[str, torch.nn.Module]] = [("", stem) for stem in network.stems()]
+    parts += [(f"{name}.", stage) for name, stage in network.stages().items()]
     parts += [("layer4.", branch.layer4) for branch in network.branches]  # type: ignore[misc]
     targets = [(prefix + name, x) for prefix, module in parts for name, x in module.state_dict().items()]
     problem = _misfit(source, targets)

@@ -76,14 +76,14 @@ def stage_maps(network: TwoStreamNetwork, images: Tensor, modality: Modality) ->
         images: (b, 3, h, w) uint8 of one modality.
     """
     maps: dict[str, Tensor] = {}
-    hooks = []
+    hooks, own = [], slice(len(images))  # behind them a method may have put copies of the images
     for name in ("layer2", "layer3"):
         stage = getattr(network, name)
-        hooks.append(stage.register_forward_hook(lambda _, __, out, name=name: maps.update({name: out.clone()})))
+        hooks.append(stage.register_forward_hook(lambda _, __, out, name=name: maps.update({name: out[own].clone()})))
         if name in network.weakening:
             weakened = f"{name} after DFW"
             module = network.weakening[name]
-            hooks.append(module.register_forward_hook(lambda _, __, out, name=weakened: maps.update({name: out})))
+            hooks.append(module.register_forward_hook(lambda _, __, out, name=weakened: maps.update({name: out[own]})))
     try:
         batch = normalise(images.to(next(network.parameters()).device))
         output = network(*((batch, None) if modality is Modality.VISIBLE else (None, batch)))

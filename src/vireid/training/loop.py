@@ -57,8 +57,8 @@ class Loop:
         self.sampler = CrossModalitySampler(labels, self.modalities, data.identities, data.images, recipe.training.seed)
         self.steps_per_epoch = len(self.sampler)
         self.steps = recipe.schedule.epochs * self.steps_per_epoch
-        self.objective = Objective(recipe.loss, (data.height, data.width))
-        self.augment = Augment(data.pad, data.flip, data.erase)
+        self.objective = Objective(recipe.loss, (data.height, data.width), self.network.penalties())
+        self.augment = Augment(data.pad, data.flip, data.erase, data.exchange)
         self.optimizer = make_optimizer(self.network, recipe.schedule)
         self.precision = resolve_precision(recipe.training.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -104,14 +104,17 @@ class Loop:
         # Seeding every batch from (seed, step) makes resuming exact without saving generator states.
         seed = int(np.random.SeedSequence([self.recipe.training.seed, self.step]).generate_state(1)[0])
         torch.manual_seed(seed)
-        rows = np.concatenate([rows[self.modalities[rows] == m] for m in Modality])
+        sides = [rows[self.modalities[rows] == m] for m in Modality]
+        visible, plain = len(sides[0]), 0
+        if self.recipe.data.joint:
+            sides, visible, plain = [sides[0], *sides], 2 * visible, visible
+        rows = np.concatenate(sides)
         images = self.store.batch(rows).to(self.device, non_blocking=True)
         generator = torch.Generator(self.device).manual_seed(seed)
-        images = self.augment(images, generator).contiguous(memory_format=torch.channels_last)
+        images = self.augment(images, generator, slice(plain, visible)).contiguous(memory_format=torch.channels_last)
         labels, modalities = self.labels[torch.from_numpy(rows).to(self.device)], self._modalities(rows)
         lr = learning_rate(self.recipe.schedule, self.step, self.steps_per_epoch)
         set_learning_rate(self.optimizer, lr)
-        visible = int((self.modalities[rows] == Modality.VISIBLE).sum())
         with autocast(self.device, self.precision):
             output = self.forward(images[:visible], images[visible:])
         parts = self.objective(output, labels, modalities)

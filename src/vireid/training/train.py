@@ -20,6 +20,7 @@ from vireid.data.layouts import open_pixels, record_of
 from vireid.data.listing import require_both_modalities
 from vireid.files import atomic_path, disk_error, read_json, write_json
 from vireid.models.network import build_network
+from vireid.recipes import parse_recipe
 from vireid.training.checkpoint import MODEL, RUN, checkpoints
 from vireid.training.device import default_device, describe, resolve_precision
 from vireid.training.loop import Loop
@@ -125,6 +126,8 @@ def _claim(out: Path, info: dict[str, Any], resume: bool) -> dict[str, Any]:
     if not resume:
         raise VireidError(f"{out}: holds a run already; add --resume to continue it or choose another --out")
     recorded = read_json(out / RUN, "a run.json that vireid train wrote")
+    if isinstance(recorded.get("recipe"), dict):  # fields added since the run began have the defaults it ran with
+        recorded["recipe"] = parse_recipe(recorded["recipe"], f"{out / RUN}: recipe").to_dict()
     for name in ("recipe", "fingerprint", "trial", "training_identities", "precision"):
         if recorded.get(name) != info[name]:
             detail = _first_difference(recorded.get(name), info[name], name)

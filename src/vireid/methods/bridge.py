@@ -1,0 +1,69 @@
+"""An intermediate modality in front of the shared space, the next step the paper announces in its conclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from vireid.config import ModelConfig
+from vireid.losses.functional import modality_centres
+from vireid.models.method import Method
+from vireid.models.resnet import stage_channels
+from vireid.types import Modality
+
+
+class Bridge(Method):
+    """In training, the stems' maps once more with the statistics of an intermediate modality.
+
+    The paper plans "a modality representation generator in front of the shared space", "adaptively generating
+    intermediate representations with multi-modality characteristics"; the design is this project's. For a stem's map F:
+
+    - whiten: W = (F - mean) / deviation per image and channel, which removes the modality's statistics;
+    - dress: I = gamma * W + beta, statistics learned once for both modalities;
+    - mix: M = relu(g * F + (1 - g) * I), g in (0, 1) per image and channel from F's own mean and deviation.
+
+    M takes the shared stages and all losses with the label of its image. The penalty draws the intermediate centre of
+    an identity towards its visible and its infrared one, and these towards it. In evaluation there is no M and no cost.
+
+    Args:
+        weight: of the penalty.
+    """
+
+    def __init__(self, config: ModelConfig, *, weight: Annotated[float, Field(ge=0)] = 1.0) -> None:
+        super().__init__(config)
+        self.weight = weight
+        stage = 1 if config.shared_from == "layer2" else 0
+        channels = stage_channels(config.backbone, config.base_width, stage)
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+        self.gate = nn.Sequential(
+            nn.Linear(2 * channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels), nn.Sigmoid()
+        )
+
+    def copy(
+        self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]
+    ) -> Tensor | None:
+        return self.intermediate(features) if self.training else None
+
+    def intermediate(self, features: Tensor) -> Tensor:
+        """Map a stem's (b, c, h, w) to the intermediate (b, c, h, w)."""
+        variance, mean = torch.var_mean(features.float(), dim=(2, 3), keepdim=True, correction=0)
+        deviation = (variance + 1e-5).sqrt()
+        gate = self.gate(torch.cat([mean, deviation], 1).flatten(1))[:, :, None, None]
+        gamma, beta = self.gamma[:, None, None], self.beta[:, None, None]
+        dressed = gamma * (features - mean) / deviation + beta
+        mixed: Tensor = gate * features + (1 - gate) * dressed
+        return mixed.relu().to(features.dtype)
+
+    def penalty(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+        """Mean distance of an identity's intermediate centre to its two others, on normalised features."""
+        features, copies = normalize(embeddings.float()), modalities >= 2
+        own, _ = modality_centres(features[~copies], labels[~copies], modalities[~copies])
+        between, _ = modality_centres(features[copies], labels[copies], modalities[copies] - 2)
+        apart: Tensor = (own - between.mean(0)).norm(dim=2)
+        return apart.mean()
