@@ -47,5 +47,6 @@ def check_images(images: Pixels, height: int, width: int) -> None:
     """Raise `VireidError` where ``images`` are not what an embedder of this input size takes."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
         raise VireidError(
-            f"images: expected uint8 of shape (n, {height}, {width}, 3), got {images.dtype} {images.shape}; resize first"
+            f"images: expected uint8 of shape (n, {height}, {width}, 3), got {images.dtype} {images.shape}; "
+            "resize first"
         )

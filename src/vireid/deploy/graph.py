@@ -105,7 +105,7 @@ def to_onnx(network: TwoStreamNetwork, modality: Modality, height: int, width: i
     finally:
         log.setLevel(level)
     assert program is not None
-    return _clean(cast("onnx.ModelProto", program.model_proto))
+    return _clean(program.model_proto)
 
 
 def _clean(model: onnx.ModelProto) -> onnx.ModelProto:

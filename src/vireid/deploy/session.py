@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-def open_session(content: bytes, threads: int | None = None, folder: Path | None = None) -> onnxruntime.InferenceSession:
+def open_session(
+    content: bytes, threads: int | None = None, folder: Path | None = None
+) -> onnxruntime.InferenceSession:
     """Return a session on the CPU for a graph's bytes, with ``threads`` threads (default: the usable cores).
+
+    ``folder`` is where the graph lies; it cannot read files elsewhere.
 
     Raises:
         VireidError: onnxruntime is not installed; not a graph that it can run. The message names no file.
@@ -29,6 +33,8 @@ def open_session(content: bytes, threads: int | None = None, folder: Path | None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
+    if folder:  # tensors outside the graph are read from there and from nowhere else
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
