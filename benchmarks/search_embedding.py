@@ -1,4 +1,4 @@
-"""Embedding by an exported model against PyTorch float32 eager in the same run, two-branch ResNet-50 with DFW, 288 x 144.
+"""Embedding by an export against PyTorch float32 eager in the same run: two branches, ResNet-50, DFW, 288 x 144.
 
     python benchmarks/search_embedding.py                            speed, random weights, two threads
     python benchmarks/search_embedding.py --run runs/NAME --data SET  rank-1 and mAP of each format of a trained run
@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +74,9 @@ def speed(threads: int, repeat: int) -> str:
     lines = ["| | batch | wall, median ms | ratio | processor, least ms | ratio |", "|---|---|---|---|---|---|"]
     for batch, turns in ((1, repeat), (16, max(2, repeat // 5))):
         part = images[:batch]
-        jobs: dict[str, Callable[[], object]] = {"PyTorch float32": lambda part=part: eager(network, part)}
+        jobs: dict[str, Callable[[], object]] = {"PyTorch float32": partial(eager, network, part)}
         for name, session in sessions.items():
-            jobs[name] = lambda session=session, part=part: features_of(session, part)
+            jobs[name] = partial(features_of, session, part)
         times = alternating(jobs, turns)
         wall, busy = (
             {name: kind(t[i] for t in ts) for name, ts in times.items()} for i, kind in ((0, _median), (1, min))

@@ -54,9 +54,11 @@ def card_text(run: Run, export: Manifest | None = None) -> str:
 
 def _data(run: Run) -> str:
     info, made = run.info, run.info["synthetic"]
-    text = f"Trained on {info['training_images']} images of {info['classes']} identities, {info['layout']} layout."
+    images, people = info["training_images"], info["classes"]
+    text = f"Trained on {images} images of {people} identities, {info['layout']} layout."
     if made:
-        text += f" The people are rendered, not photographed (difficulty {made.get('difficulty')}, seed {made.get('seed')})."
+        how = f"difficulty {made.get('difficulty')}, seed {made.get('seed')}"
+        text += f" The people are rendered, not photographed ({how})."
     return text
 
 
