@@ -15,6 +15,7 @@ from vireid.cli.options import (
     ExpandQueries,
     Flag,
     Json,
+    Model,
     OwnData,
     Recipe,
     Rerank,
@@ -95,6 +96,7 @@ def evaluate(
 
     Example: `vireid evaluate runs/regdb-dfw-trial1 runs/regdb-dfw-trial2 --data ~/data/RegDB --rerank`
     """
+    from vireid.deploy.card import write_card
     from vireid.reporting.evaluate import evaluate_runs
     from vireid.reporting.page import write_evaluation
     from vireid.reporting.terminal import result_tables
@@ -118,6 +120,7 @@ def evaluate(
     results, page = write_evaluation(
         evaluation, out or folders[0] / "evaluation" / evaluation.dataset.root.resolve().name
     )
+    write_card(folders[0])
     if as_json:
         print_json(evaluation.to_dict())
     else:
@@ -172,7 +175,7 @@ def cost(
 
 
 def embed(
-    run: Run,
+    model: Model,
     source: Annotated[Path, Parameter(help="A data set; or, with --modality, an image or a folder of images.")],
     out: Annotated[Path, Parameter(help="The .npz file to write.")],
     *,
@@ -183,9 +186,9 @@ def embed(
 
     Example: `vireid embed runs/demo photos/ features.npz --modality visible`
     """
-    from vireid.reporting.export import write_features
+    from vireid.reporting.features import write_features
 
     kind = None if modality is None else Modality[modality.upper()]
     with bars() as bar:
-        count = write_features(run, source, out, modality=kind, flip=flip, progress=bar("images"))
+        count = write_features(model, source, out, modality=kind, flip=flip, progress=bar("images"))
     print(f"{count} features: {out}")

@@ -53,6 +53,11 @@ def response_map(feature_map: Tensor) -> Tensor:
     response = channel_response(feature_map.detach())
     if not bool(torch.isfinite(response).all()):
         raise VireidError("feature map: expected finite values, got NaN or infinity; the network has diverged")
+    return min_max(response)
+
+
+def min_max(response: Tensor) -> Tensor:
+    """Scale (n, h, w) to [0, 1] per image; an image whose values are all the same gives zeros."""
     lowest = response.amin(dim=(1, 2), keepdim=True)
     spread = response.amax(dim=(1, 2), keepdim=True) - lowest
     return torch.where(spread > 0, (response - lowest) / spread, torch.zeros_like(response))

@@ -48,8 +48,8 @@ def embed(
         of_modality = np.flatnonzero(modalities == modality)
         for start in range(0, len(of_modality), batch):
             index = of_modality[start : start + batch]
-            images = normalise(store.batch(index).to(device))
-            for kind, feature in _features(network, images, modality, flip, precision).items():
+            images = store.batch(index).to(device)
+            for kind, feature in embed_batch(network, images, modality, flip=flip, precision=precision)[0].items():
                 rows.setdefault(kind, torch.empty(len(samples), feature.shape[1]))[index] = feature.cpu()
             done += len(index)
             if progress:
@@ -63,15 +63,25 @@ def embed(
     return {kind: Features(values, *labels) for kind, values in rows.items()}
 
 
-def _features(
-    network: TwoStreamNetwork, images: Tensor, modality: Modality, flip: bool, precision: str
-) -> dict[str, Tensor]:
+@torch.no_grad()
+def embed_batch(
+    network: TwoStreamNetwork, images: Tensor, modality: Modality, *, flip: bool = False, precision: str = "fp32"
+) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+    """Embed images (b, 3, h, w) uint8 of one modality with a network in evaluation mode, on its device.
+
+    Returns:
+        The features (b, d) by kind, as `embed` gives them, and the branches' last maps (b, c, h', w') of the images as
+        they are.
+    """
     total: dict[str, Tensor] = {}
-    for view in (images, images.flip(3)) if flip else (images,):
+    maps: tuple[Tensor, ...] = ()
+    normal = normalise(images)
+    for view in (normal, normal.flip(3)) if flip else (normal,):
         view = view.contiguous(memory_format=torch.channels_last)
         sides = (view, None) if modality is Modality.VISIBLE else (None, view)
         with autocast(images.device, precision):
             output = network(*sides)
+        maps = maps or output.maps
         for kind, parts in zip(FEATURES, (output.normed, output.pooled), strict=True):
             total[kind] = total.get(kind, 0) + embedding(parts)
-    return {kind: normalize(feature) for kind, feature in total.items()}
+    return {kind: normalize(feature) for kind, feature in total.items()}, maps

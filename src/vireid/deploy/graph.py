@@ -1,0 +1,124 @@
+"""A run's network as an ONNX graph: one modality, from uint8 pixels to the feature and the response map."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import logging
+import re
+import warnings
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vireid.data.augment import MEAN, STD
+from vireid.deploy.run import branch_response
+from vireid.models.network import TwoStreamNetwork, embedding
+from vireid.models.pooling import generalised_mean
+from vireid.models.segmented import Branch
+from vireid.types import Modality
+
+if TYPE_CHECKING:
+    import onnx
+
+INPUT, FEATURE, RESPONSE = "images", "embedding", "response"
+
+
+class ModalityGraph(nn.Module):
+    """One modality's half of a network in evaluation mode, in expressions that are cheap without autograd.
+
+    BatchNorms and the division by the images' deviation are folded into the convolutions before and after them. The
+    mean is still subtracted, because the border that the first convolution pads must stay at 0.
+
+    Args:
+        network: not changed.
+    """
+
+    mean: Tensor
+
+    def __init__(self, network: TwoStreamNetwork, modality: Modality) -> None:
+        super().__init__()
+        parts = copy.deepcopy(network).cpu().float().eval()
+        _fold(parts)
+        self.stem = parts.visible if modality is Modality.VISIBLE else parts.infrared
+        self.stem.conv1.weight.data.div_(255 * torch.tensor(STD)[None, :, None, None])
+        self.layer2, self.layer3 = parts.layer2, parts.layer3
+        self.weakening, self.branches = parts.weakening, parts.branches
+        self.register_buffer("mean", 255 * torch.tensor(MEAN)[:, None, None])
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Map uint8 RGB (b, h, w, 3) to features (b, d) and response maps (b, h', w')."""
+        shared = self.stem(images.permute(0, 3, 1, 2).float() - self.mean)
+        for name, stage in (("layer2", self.layer2), ("layer3", self.layer3)):
+            shared = stage(shared)
+            if name in self.weakening:
+                shared = self.weakening[name](shared)
+        branches = cast("list[Branch]", list(self.branches))
+        maps = tuple(branch.layer4(shared) for branch in branches)
+        normed = tuple(b.bnneck(_pooled(m, b.gem_power)) for b, m in zip(branches, maps, strict=True))
+        return embedding(normed), branch_response(maps)
+
+
+def _pooled(maps: Tensor, power: float) -> Tensor:
+    """`generalised_mean` over the positions of (b, c, h, w); the usual cube by multiplications."""
+    if power != 3:
+        return generalised_mean(maps, power, (2, 3))
+    x = maps.clamp_min(1e-6)
+    return (x * x * x).mean((2, 3)).pow(1 / 3)
+
+
+def _fold(module: nn.Module) -> None:
+    """Fold every BatchNorm into the convolution that is registered right before it."""
+    last: tuple[str, nn.Conv2d] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and last:
+            setattr(module, last[0], fuse_conv_bn_eval(last[1], child))
+            setattr(module, name, nn.Identity())
+        last = (name, child) if isinstance(child, nn.Conv2d) else None
+        _fold(child)
+
+
+def to_onnx(network: TwoStreamNetwork, modality: Modality, height: int, width: int) -> onnx.ModelProto:
+    """Export one modality of a network: input ``images`` uint8 (n, height, width, 3), n free.
+
+    Nodes are named by the module that they come from, as in ``layer2.0.conv1/conv2d``; nothing else of this machine
+    and its files is in the graph.
+    """
+    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns that torchvision, which nothing here uses, is not there
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                ModalityGraph(network, modality).eval(),
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[FEATURE, RESPONSE],
+                dynamic_shapes={INPUT: {0: torch.export.Dim("n", min=1)}},
+                verbose=False,
+            )
+    finally:
+        log.setLevel(level)
+    assert program is not None
+    return _clean(program.model_proto)
+
+
+def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Name the nodes by module and drop what the exporter notes of source files."""
+    for node in model.graph.node:
+        notes = {entry.key: entry.value for entry in node.metadata_props}
+        scopes = [s for s in ast.literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]")) if s]
+        kind = re.sub(r"^node_", "", node.name)
+        node.name = f"{scopes[-2]}/{kind}" if len(scopes) > 1 else kind
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    for part in (model, model.graph, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    return model

@@ -1,0 +1,101 @@
+"""``export.json``: what an exported folder holds, and the checks that it has to pass before a graph is opened."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from vireid.files import read_json
+from vireid.types import VireidError
+
+MANIFEST = "export.json"
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Graph:
+    """One modality's file and how far its features are from PyTorch's in float32.
+
+    ``images``: test images that were compared; ``lowest`` and ``mean``: of their cosines; ``float_blocks``: what an
+    int8 graph keeps in float.
+    """
+
+    file: Annotated[str, Field(pattern=r"^[a-z0-9]+\.onnx$")]
+    sha256: _Digest
+    images: int
+    lowest: float
+    mean: float
+    float_blocks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Manifest:
+    """An exported model. ``trained_on`` is what `vireid.training.split.unseen` needs to know of the run."""
+
+    vireid: str
+    format: Literal["onnx"]
+    precision: Literal["float32", "int8"]
+    name: str
+    recipe: str
+    fingerprint: _Digest
+    dimension: Annotated[int, Field(ge=1, le=65536)]
+    height: Annotated[int, Field(ge=32, le=2048)]
+    width: Annotated[int, Field(ge=32, le=2048)]
+    graphs: dict[Literal["visible", "infrared"], Graph]
+    trained_on: dict[str, Any]
+
+    def notes(self, modality: str) -> dict[str, str]:
+        """What the graph of a modality says of itself in its metadata."""
+        fields = ("vireid", "name", "recipe", "precision", "fingerprint", "dimension", "height", "width")
+        resize = "Pillow bilinear to height x width, aspect not kept"
+        return {f: str(getattr(self, f)) for f in fields} | {"modality": modality, "resize": resize}
+
+
+_MANIFEST = TypeAdapter(Manifest)
+
+
+def to_json(manifest: Manifest) -> dict[str, Any]:
+    """Return plain JSON types."""
+    return _MANIFEST.dump_python(manifest, mode="json")  # type: ignore[no-any-return]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check ``export.json``.
+
+    Raises:
+        VireidError: missing, not JSON, or fields that vireid export does not write.
+    """
+    content = read_json(folder / MANIFEST, "an export.json that vireid export wrote")
+    try:
+        manifest = _MANIFEST.validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise VireidError(f"{folder / MANIFEST}: {name}: {first['msg'].lower()}; export the run again") from None
+    for name in ("layout", "trial", "fingerprint", "seen_folders"):
+        if name not in manifest.trained_on:
+            raise VireidError(f"{folder / MANIFEST}: trained_on.{name}: missing; export the run again")
+    if set(manifest.graphs) != {"visible", "infrared"}:
+        raise VireidError(f"{folder / MANIFEST}: graphs: expected visible and infrared; export the run again")
+    return manifest
+
+
+def read_graph(folder: Path, graph: Graph) -> bytes:
+    """Return a graph's bytes where they are those that were exported.
+
+    Raises:
+        VireidError: missing, or another checksum than the recorded one.
+    """
+    path = folder / graph.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VireidError(f"{path}: {error.strerror}; export the run again") from None
+    if hashlib.sha256(content).hexdigest() != graph.sha256:
+        raise VireidError(f"{path}: other bytes than those exported (SHA-256 differs); export the run again")
+    return content
