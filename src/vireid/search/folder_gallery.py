@@ -24,7 +24,8 @@ class FolderGallery:
 
     def __init__(self, folder: Path, settings: StoreSettings, lock: int) -> None:
         """Open the store in ``folder``; ``lock`` is the descriptor that holds its lock until `close`."""
-        self._settings, self._lock = settings, lock
+        self._settings = settings
+        self._lock: int | None = lock
         self._index_path = folder / "index.db"
         self._journal = Journal(folder / "entries.sqlite", settings.dimension, settings.dtype)
         self._index: FolderIndex | None = None
@@ -92,7 +93,11 @@ class FolderGallery:
         self._opened()
 
     def close(self) -> None:
+        """Close the store for other processes to open; a second call does nothing."""
+        if self._lock is None:
+            return
         if self._index is not None:
             self._index.close()
         self._journal.close()
         os.close(self._lock)
+        self._lock = None
