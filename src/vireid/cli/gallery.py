@@ -1,0 +1,259 @@
+"""The verbs on galleries."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from vireid.cli.options import Flag, Json, bars, print_json
+from vireid.types import Modality
+
+if TYPE_CHECKING:
+    from vireid.search.records import Gallery, Where
+
+gallery = App(name="gallery", help="Keep embedded images, and find a person among them.")
+
+Store = Annotated[str, Parameter(help="Folder of the gallery, or http://host:19530 of a Milvus server (/COLLECTION).")]
+Model = Annotated[
+    Path | None, Parameter(help="Run or exported model; only the first add needs it, the gallery remembers.")
+]
+Kind = Literal["visible", "infrared"]
+From = Annotated[str | None, Parameter(name="--from", help="Only images from this time on, 2024-05-01T12:00:00Z.")]
+To = Annotated[str | None, Parameter(name="--to", help="Only images before this time.")]
+Cameras = Annotated[tuple[str, ...], Parameter(name="--camera", negative="", help="Only this camera; repeatable.")]
+Tracks = Annotated[tuple[str, ...], Parameter(name="--track", negative="", help="Only this track; repeatable.")]
+OfKind = Annotated[Kind | None, Parameter(help="Only images of this modality.")]
+
+
+@contextmanager
+def _open(place: str) -> Iterator[Gallery]:
+    from vireid.search.store import open_gallery
+
+    gallery = open_gallery(place)
+    try:
+        yield gallery
+    finally:
+        gallery.close()
+
+
+def _where(
+    modality: Kind | None,
+    cameras: tuple[str, ...],
+    start: str | None,
+    stop: str | None,
+    tracks: tuple[str, ...] = (),
+    not_cameras: tuple[str, ...] = (),
+) -> Where:
+    from vireid.search.records import Where
+    from vireid.search.times import parse_time
+
+    return Where(
+        modality=None if modality is None else Modality[modality.upper()],
+        cameras=cameras,
+        not_cameras=not_cameras,
+        since=None if start is None else parse_time(start, "--from"),
+        until=None if stop is None else parse_time(stop, "--to"),
+        tracks=tracks,
+    )
+
+
+@gallery.command
+def add(
+    store: Store,
+    *images: Annotated[str, Parameter(help="Image files, folders, quoted patterns; or one video with --boxes.")],
+    model: Model = None,
+    modality: Annotated[Kind | None, Parameter(help="Of the images; a manifest may say it too.")] = None,
+    camera: Annotated[str, Parameter(help="Name of the camera.")] = "",
+    time: Annotated[str | None, Parameter(help="When, 2024-05-01T12:00:00Z; of a video, when it begins.")] = None,
+    track: Annotated[str | None, Parameter(help="Name of the tracklet.")] = None,
+    manifest: Annotated[Path | None, Parameter(help="CSV or Parquet: path, modality, camera, time, track.")] = None,
+    boxes: Annotated[Path | None, Parameter(help="CSV of the video's boxes: frame, x, y, w, h, track.")] = None,
+    dtype: Annotated[Literal["float16", "float32"], Parameter(help="How a new gallery keeps vectors.")] = "float16",
+    as_json: Json = False,
+) -> int:
+    """Embed images and add them; go on where an interrupted command stopped; report unreadable ones at the end.
+
+    Exit status 1 where an image could not be read. Example:
+    `vireid gallery add yard day/ --model runs/demo --modality visible --camera gate`
+    """
+    from vireid.search.asking import model_of
+    from vireid.search.ingest import add_images, collect
+    from vireid.search.sources import About
+    from vireid.search.store import open_gallery
+    from vireid.search.times import parse_time
+
+    kind = None if modality is None else Modality[modality.upper()]
+    about = About(kind, camera, None if time is None else parse_time(time, "--time"), track)
+    sources, total = collect(images, about, manifest, boxes)
+    embedder, folder = model_of(store, model)
+    opened = open_gallery(store, create=embedder, folder=folder, dtype=dtype)
+    try:
+        with bars() as bar:
+            result = add_images(opened, embedder, sources, total, bar("images"))
+    finally:
+        opened.close()
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print(f"{result.added} added, {result.known} already there, {len(result.failed)} unreadable: {store}")
+        for _, why in result.failed:
+            print(f"  {why}", file=sys.stderr)
+    return 1 if result.failed else 0
+
+
+@gallery.command(name="list")
+def list_(
+    store: Store,
+    *,
+    modality: OfKind = None,
+    camera: Cameras = (),
+    track: Tracks = (),
+    start: From = None,
+    stop: To = None,
+    limit: Annotated[int, Parameter(help="Most lines to show.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what a gallery holds: model, cameras, times, and its entries in the order of their ids.
+
+    Example: `vireid gallery list yard --camera gate --from 2024-05-01`
+    """
+    from vireid.search.present import entries_table
+
+    with _open(store) as opened:
+        info, entries = opened.info(), opened.entries(_where(modality, camera, start, stop, track), limit)
+    if as_json:
+        print_json({"gallery": info.to_dict(), "entries": [entry.to_dict() for entry in entries]})
+    else:
+        Console().print(entries_table(info, entries))
+
+
+@gallery.command
+def remove(
+    store: Store,
+    *,
+    id: Annotated[tuple[str, ...], Parameter(negative="", help="Id of an image, or how it begins; repeatable.")] = (),
+    modality: OfKind = None,
+    camera: Cameras = (),
+    track: Tracks = (),
+    start: From = None,
+    stop: To = None,
+) -> None:
+    """Delete images with their vectors and thumbnails, for good; all restrictions given have to hold.
+
+    Example, for keeping four weeks: `vireid gallery remove yard --to 2024-05-01`
+    """
+    from vireid.search.querying import whole_id
+
+    where = _where(modality, camera, start, stop, track)
+    with _open(store) as opened:
+        ids = tuple(whole_id(opened, start) for start in id)
+        print(f"{opened.remove(replace(where, ids=ids))} removed: {store}")
+
+
+@gallery.command
+def verify(store: Store) -> int:
+    """Read a whole gallery and report what is damaged.
+
+    Exit status 1 where something is. Example: `vireid gallery verify yard`
+    """
+    from vireid.search.upkeep import store_of
+
+    with _open(store) as opened:
+        problems = store_of(opened).problems()
+        images = opened.info().images
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{images} images, {len(problems) or 'no'} problems: {store}")
+    return 1 if problems else 0
+
+
+@gallery.command
+def compact(store: Store) -> None:
+    """Give the space of removed images back, and make the search index of a folder anew.
+
+    Example: `vireid gallery compact yard`
+    """
+    from vireid.search.upkeep import store_of
+
+    with _open(store) as opened:
+        store_of(opened).compact()
+    print(f"compacted: {store}")
+
+
+@gallery.command
+def export(store: Store, out: Annotated[Path, Parameter(help="The .parquet file to write.")]) -> None:
+    """Write all entries, vectors and thumbnails into a Parquet file for other programs.
+
+    Example: `vireid gallery export yard yard.parquet`
+    """
+    from vireid.search.copying import write_parquet
+
+    with _open(store) as opened, bars() as bar:
+        count = write_parquet(opened, out, bar("images"))
+    print(f"{count} images: {out}")
+
+
+@gallery.command
+def migrate(store: Store, target: Annotated[str, Parameter(help="The other place: a folder or a server.")]) -> None:
+    """Copy a gallery to another place and compare the copy, image by image; the old one stays.
+
+    Example: `vireid gallery migrate yard http://localhost:19530/yard`
+    """
+    from vireid.search.copying import copy_gallery, open_copy
+
+    with _open(store) as opened, bars() as bar:
+        copy = open_copy(opened, store, target)
+        try:
+            count = copy_gallery(opened, copy, bar("images"))
+        finally:
+            copy.close()
+    print(f"{count} images, copied and compared: {target}")
+
+
+@gallery.command
+def search(
+    store: Store,
+    *images: Annotated[str, Parameter(help="Images of one person: files, folders or quoted patterns.")],
+    modality: Annotated[Kind, Parameter(help="Of the images given here.")],
+    top: Annotated[int, Parameter(help="Matches to show.")] = 20,
+    model: Model = None,
+    camera: Cameras = (),
+    not_camera: Annotated[tuple[str, ...], Parameter(negative="", help="Not this camera; repeatable.")] = (),
+    start: From = None,
+    stop: To = None,
+    rerank: Annotated[bool, Flag, Parameter(help="Put a shortlist into k-reciprocal order.")] = False,
+    by_track: Annotated[bool, Flag, Parameter(help="Count and show tracks, not images.")] = False,
+    as_json: Json = False,
+    html: Annotated[Path | None, Parameter(help="Write a page with the pictures.")] = None,
+) -> None:
+    """Find a person: rank the gallery by similarity to one or several images of them.
+
+    Example: `vireid gallery search yard night.png --modality infrared --top 20 --not-camera gate`
+    """
+    from vireid.search.asking import ask, model_of
+    from vireid.search.present import answer_table, write_page
+    from vireid.search.store import open_gallery
+
+    where = _where(None, camera, start, stop, not_cameras=not_camera)
+    embedder, folder = model_of(store, model)
+    opened = open_gallery(store, create=embedder)
+    kind = Modality[modality.upper()]
+    try:
+        answer, pictures = ask(
+            opened, embedder, folder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track
+        )
+        if html is not None:
+            write_page(html, answer, pictures, opened)
+    finally:
+        opened.close()
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        Console().print(answer_table(answer))
