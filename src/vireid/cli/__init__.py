@@ -19,6 +19,7 @@ import vireid
 from vireid.cli.data import data
 from vireid.cli.options import fields_table
 from vireid.cli.runs import cost, demo, embed, evaluate, score, train
+from vireid.cli.serve import serve, token
 from vireid.types import VireidError
 
 app = App(
@@ -31,7 +32,7 @@ app = App(
 app.command(demo)
 app.command(data)
 app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed):
+for verb in (evaluate, score, cost, embed, serve, token):
     app.command(verb)
 
 
