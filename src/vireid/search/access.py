@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from vireid.search.audit import Audit
 from vireid.search.auth import Caller, Role, Tokens
 from vireid.search.engine import Engine
-from vireid.search.limits import Refusal, read_body
+from vireid.search.limits import Refusal, content_type, read_body
 from vireid.search.wire import explain
 from vireid.types import VireidError
 
@@ -58,9 +58,8 @@ class Asked:
 
     async def json(self, model: type[Model]) -> Model:
         """Return the body as ``model``; `Refusal` for what is not."""
-        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refusal(415, f"content-type: expected application/json, got {kind[:60]!r}")
+        if content_type(self.request) != "application/json":
+            raise Refusal(415, f"content-type: expected application/json, got {content_type(self.request)[:60]!r}")
         return parse(model, await read_body(self.request, self.engine.limits), "")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vireid.search.access import Asked, parse
 from vireid.search.engine import Engine, Picture
-from vireid.search.limits import Refusal, read_form, refused
+from vireid.search.limits import Refusal, content_type, read_form, refused
 from vireid.search.records import Match
 from vireid.search.wire import MAX_TOP, SearchModel, decode, entry_json, modality_of
 
@@ -79,7 +79,7 @@ async def finding_json(engine: Engine, finding: Finding) -> dict[str, Any]:
 
 
 async def _read(asked: Asked) -> tuple[SearchModel, list[Picture]]:
-    if not asked.request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if content_type(asked.request) != "multipart/form-data":
         return await asked.json(SearchModel), []
     uploads, text = await read_form(asked.request, "query", asked.engine.limits)
     model = parse(SearchModel, text or "{}", "query")

@@ -24,13 +24,15 @@ from vireid.types import VireidError
 class Limits:
     """``upload`` in bytes of a whole request, ``pixels`` and ``images`` of one, ``queue`` requests at a time.
 
-    ``upload_seconds`` is the time to receive a request's body, ``seconds`` to answer it, both together.
+    ``head_seconds`` is the time a connection has for a request's head, ``upload_seconds`` for its body, ``seconds`` for
+    body and answer together.
     """
 
     upload: int = 16 * 2**20
     pixels: int = 2**24
     images: int = 32
     queue: int = 64
+    head_seconds: float = 10.0
     upload_seconds: float = 20.0
     seconds: float = 60.0
 
@@ -127,6 +129,8 @@ async def read_form(request: Request, field: str, limits: Limits) -> tuple[list[
     Raises:
         Refusal: as `read_body`, not a multipart form, unknown fields, or more than ``limits.images`` files.
     """
+    if content_type(request) != "multipart/form-data":
+        raise Refusal(415, f"content-type: expected multipart/form-data, got {content_type(request)[:60]!r}")
     body = await read_body(request, limits)
 
     async def stream() -> AsyncGenerator[bytes, None]:
@@ -151,6 +155,11 @@ async def read_form(request: Request, field: str, limits: Limits) -> tuple[list[
             kind = "text" if isinstance(value, str) else "file"
             raise Refusal(422, f"form: unexpected {kind} field {name[:40]!r}; expected files 'images' and {field!r}")
     return uploads, text
+
+
+def content_type(request: Request) -> str:
+    """Return the type of the body without parameters, in lower case; "" where none is named."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def safe_name(name: str) -> str:

@@ -27,7 +27,8 @@ from vireid.search.records import Gallery
 from vireid.search.service import ServiceSettings, create_app
 from vireid.types import VireidError
 
-_HEAD_SECONDS = 10.0
+_KEEP_SECONDS = 5
+_END_SECONDS = 2.0
 _CONNECTIONS = 512
 
 
@@ -63,7 +64,7 @@ class Address:
 class _Patient(H11Protocol):
     """Adds what uvicorn lacks: limits for a head that never ends, and for an answer that nobody reads."""
 
-    answer_seconds: float
+    limits: Limits
     _timer: asyncio.TimerHandle | None = None
     _timed: object = None
 
@@ -84,6 +85,12 @@ class _Patient(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def shutdown(self) -> None:
+        idle = self.cycle is None or self.cycle.response_complete
+        super().shutdown()
+        if idle:  # TLS would wait half a minute for the other side to say goodbye too
+            self.loop.call_later(_END_SECONDS, self.transport.abort)
+
     def _watch(self) -> None:
         """Give each state of the connection its time: waiting for a request's head, or answering one."""
         answering = self.cycle is not None and not self.cycle.response_complete
@@ -93,7 +100,7 @@ class _Patient(H11Protocol):
         self._timed = state
         if self._timer is not None:
             self._timer.cancel()
-        seconds = self.answer_seconds if answering else _HEAD_SECONDS
+        seconds = self.limits.seconds + 10 if answering else self.limits.head_seconds
         self._timer = self.loop.call_later(seconds, self.transport.abort)
 
 
@@ -124,7 +131,7 @@ def serve(gallery: Gallery, embedder: Embedder, place: str, address: Address, se
 
 
 def _config(app: Any, address: Address, limits: Limits) -> uvicorn.Config:
-    patient = type("Patient", (_Patient,), {"answer_seconds": limits.seconds + 10})
+    patient = type("Patient", (_Patient,), {"limits": limits})
     return uvicorn.Config(
         app,
         http=patient,
@@ -134,7 +141,7 @@ def _config(app: Any, address: Address, limits: Limits) -> uvicorn.Config:
         log_level="warning",
         server_header=False,
         limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=int(_HEAD_SECONDS) - 5,
+        timeout_keep_alive=_KEEP_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + 5,
         h11_max_incomplete_event_size=16384,
         ssl_certfile=address.certificate,
