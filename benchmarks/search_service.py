@@ -5,8 +5,9 @@
 
 Starts the service in a process of its own, on the loopback alone, and asks it with 32 clients that send one image after
 another, each over a connection that it keeps. The expected answer of every image comes from the same service, asked by
-one client before. Lost: no answer, or none of status 200 or 429. Wrong: another entry in another place, or a score that
-differs by more than 0.001. Processor ms: the service's own, an answer, which holds on a busy machine too. `--fake` takes a gallery in memory and a model without a network: the service itself.
+one client before. Lost: no answer, or none of status 200 or 429. Wrong: another entry in a place, or a score that
+differs by more than 0.001. Processor ms: what the service itself used an answer, which says something on a busy machine
+too. `--fake` takes a gallery in memory and a model without a network: the cost of the service alone.
 """
 
 from __future__ import annotations
@@ -148,7 +149,8 @@ def measure(
     median, late, last = np.percentile(seconds, (50, 95, 99)) * 1000
     lost, wrong, refused = (sum(getattr(client, name) for client in clients) for name in ("lost", "wrong", "refused"))
     print(
-        "| clients | seconds | answers | answers/s | one client alone | median ms | p95 | p99 | processor ms | lost | wrong | 429 |"
+        "| clients | seconds | answers | answers/s | one client alone | median ms | p95 | p99 | processor ms "
+        "| lost | wrong | 429 |"
     )
     print("|" + "---|" * 12)
     print(

@@ -373,6 +373,25 @@ def test_the_description_is_a_page_without_other_sites(client: TestClient) -> No
     assert "<script" not in page
 
 
+def test_the_page_comes_from_memory_and_no_other_file_does(
+    memory: MemoryGallery, model: FakeEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (folder / "index.html").write_text("<title>page</title>")
+    (folder / "app.js").write_text("1")
+    monkeypatch.setattr("vireid.search.service.files", lambda _: tmp_path)
+    app = create_app(memory, model, ServiceSettings(tmp_path, "s"))
+    (folder / "later.js").write_text("2")
+    with TestClient(app) as client:
+        assert client.get("/").text == "<title>page</title>"
+        script = client.get("/static/app.js")
+        assert script.headers["content-type"].startswith("text/javascript")
+        assert script.headers["cache-control"] == "no-cache"
+        for path in ("later.js", "..%2ftokens.json", "%2e%2e/audit.jsonl", "..", "%2fetc%2fpasswd", ""):
+            one_line(client.get(f"/static/{path}"), 404)
+
+
 def test_a_gallery_of_another_model_is_refused(memory: MemoryGallery, tmp_path: Path) -> None:
     other = FakeEmbedder()
     other.fingerprint = "0" * 64

@@ -99,7 +99,7 @@ async def _embed(engine: Engine, pairs: Sequence[tuple[Picture, AboutModel]]) ->
         for (picture, about), vector in zip(chosen, vectors, strict=True):
             with refused():
                 entry = Entry(picture.id, picture.name, modality, about.camera, seconds(about.time), about.track)
-            images.append(NewImage(entry, vector, picture.thumbnail))
+                images.append(NewImage(entry, vector, picture.thumbnail))
     return images
 
 
