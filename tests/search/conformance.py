@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.search.fakes import FakeEmbedder, meant
-from tests.search.people import new_image
+from tests.search.service.people import new_image
 from vireid.search.records import Gallery, Where
 from vireid.types import Modality, VireidError
 

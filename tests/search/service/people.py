@@ -21,7 +21,7 @@ from vireid.search.images import prepare
 from vireid.search.records import Entry, NewImage
 from vireid.types import Modality
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def picture(seed: int, kind: str = "PNG", size: tuple[int, int] = (96, 48)) -> bytes:
@@ -54,7 +54,7 @@ def filled(count: int, embedder: FakeEmbedder | None = None) -> MemoryGallery:
 def process(store: Path, **options: Any) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run the service over fakes in a process of its own; yields it and what its ``serving.json`` says."""
     store.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.search.people", str(store), json.dumps(options)]
+    command = [sys.executable, "-m", "tests.search.service.people", str(store), json.dumps(options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
             yield running, announced(store, running)

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.search.fakes import FakeEmbedder, MemoryGallery
-from tests.search.people import filled
+from tests.search.service.people import filled
 from vireid.search.service import ServiceSettings, create_app
 
 SESSION = "the-token-of-the-test"

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.types import Receive, Scope, Send
 
 from tests.search.fakes import FakeEmbedder
-from tests.search.people import filled
+from tests.search.service.people import filled
 from vireid.search.service import ServiceSettings, create_app
 
 _FOLDER = tempfile.TemporaryDirectory()

@@ -19,7 +19,7 @@ import pytest
 
 from tests.search.conformance import check_gallery
 from tests.search.fakes import FakeEmbedder, MemoryGallery
-from tests.search.people import filled, new_image, picture, process
+from tests.search.service.people import filled, new_image, picture, process
 from vireid.search.auth import Role, Tokens
 from vireid.search.records import Where
 from vireid.search.remote import RemoteGallery
