@@ -42,6 +42,7 @@ def check_gallery(gallery: Gallery, count: int = 12) -> None:
         assert [match.entry for match in found] == [images[i].entry for i in order[:4]]
         assert [match.score for match in found] == pytest.approx(scores[order[:4]], abs=2e-3)
     assert gallery.entries(limit=3, after=entries[4].id) == entries[5:8]
+    assert gallery.entries(Where(ids=tuple(ids))) == entries
     assert gallery.search(vectors[:3], 1)[0].entry.id in ids[:3]
     assert np.allclose(gallery.vectors([ids[7], ids[2]]), vectors[[7, 2]], atol=2e-3)
     assert gallery.thumbnail(ids[5]) == images[5].thumbnail

@@ -6,7 +6,6 @@ import asyncio
 import io
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -68,7 +67,7 @@ class Engine:
         self._readers = ThreadPoolExecutor(_READERS, "gallery")
         self._writer = ThreadPoolExecutor(1, "gallery-writer")
         self._pictures = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "pictures")
-        self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
+        self._thumbnails: dict[str, bytes] = {}
         self._info: tuple[float, GalleryInfo] | None = None
         self.heatmaps = self._responds()
 
@@ -113,9 +112,9 @@ class Engine:
             raise Refusal(404, f"image {id}: not in the gallery")
         return found[0]
 
-    async def info(self, fresh: bool = False) -> GalleryInfo:
+    async def info(self) -> GalleryInfo:
         """Return what the gallery holds, at most two seconds old."""
-        if fresh or self._info is None or monotonic() - self._info[0] > _INFO_SECONDS:
+        if self._info is None or monotonic() - self._info[0] > _INFO_SECONDS:
             self._info = monotonic(), await self._ask(self._readers, self.gallery.info)
         return self._info[1]
 
@@ -136,11 +135,13 @@ class Engine:
 
     async def thumbnail(self, id: str) -> bytes:
         """Return an entry's JPEG; call it for ids that the gallery has just named."""
-        if id not in self._thumbnails:
-            self._thumbnails[id] = await self._ask(self._readers, self.gallery.thumbnail, id)
-            while len(self._thumbnails) > _THUMBNAILS:
-                self._thumbnails.popitem(last=False)
-        return self._thumbnails[id]
+        if id in self._thumbnails:
+            return self._thumbnails[id]
+        kept = self._thumbnails
+        kept[id] = thumbnail = await self._ask(self._readers, self.gallery.thumbnail, id)
+        if len(kept) > _THUMBNAILS:
+            del kept[next(iter(kept))]
+        return thumbnail
 
     async def add(self, images: Sequence[NewImage]) -> int:
         added = await self._ask(self._writer, self.gallery.add, images)
@@ -151,7 +152,7 @@ class Engine:
     async def remove(self, where: Where) -> int:
         removed = await self._ask(self._writer, self.gallery.remove, where)
         self._info = None
-        self._thumbnails.clear()
+        self._thumbnails = {}  # a new one: what is being read now must not come back into it
         self.metrics.removed.inc(removed)
         return removed
 

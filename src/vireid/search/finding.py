@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,8 +71,9 @@ async def finding_json(engine: Engine, finding: Finding) -> dict[str, Any]:
         }
         for row, picture in enumerate(pictures)
     ]
+    matches = await asyncio.gather(*(_group_json(engine, group, model) for group in finding.groups))
     return {
-        "matches": [content for group in finding.groups if (content := await _group_json(engine, group, model))],
+        "matches": [match for match in matches if match is not None],
         "queries": queries,
         "images": (await engine.info()).images,
         "answered_by": f"{engine.embedder.name}, cosine{', k-reciprocal re-ranking' if model.rerank else ''}",

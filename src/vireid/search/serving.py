@@ -143,7 +143,7 @@ def _config(app: Any, address: Address, limits: Limits) -> uvicorn.Config:
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_KEEP_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + 5,
-        h11_max_incomplete_event_size=16384,
+        h11_max_incomplete_event_size=2**17,  # a thousand ids in an address
         ssl_certfile=address.certificate,
         ssl_keyfile=address.key,
     )
