@@ -48,7 +48,7 @@ def serve(
     embedder = load_embedder(model)
     found = [score_thresholds(model, modality) for modality in Modality]
     thresholds = {rate: max(each.get(rate, -1.0) for each in found) for rate in {**found[0], **found[1]}}
-    gallery = open_gallery(store, create=embedder, through_service=False)
+    gallery = open_gallery(store, through_service=False)
     try:
         settings = ServiceSettings(state_folder(store), thresholds=thresholds, limits=Limits(queue=queue))
         run(gallery, embedder, store, address, settings)
