@@ -1,0 +1,179 @@
+"""The service as a real process: its end, its time limits, TLS, and the gallery that speaks to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.search.conformance import check_gallery
+from tests.search.fakes import FakeEmbedder, MemoryGallery
+from tests.search.service.people import filled, new_image, picture, process
+from vireid.search.auth import Role, Tokens
+from vireid.search.records import Where
+from vireid.search.remote import RemoteGallery
+from vireid.search.service import ServiceSettings
+from vireid.search.serving import Address, serve
+from vireid.types import VireidError
+
+QUERY = {"query": json.dumps({"modality": "visible", "top": 3})}
+
+
+def ask(serving: dict[str, Any], seed: int) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {serving['token']}"}
+    return httpx.post(
+        f"{serving['url']}/api/v1/search",
+        files=[("images", ("a.png", picture(seed)))],
+        data=QUERY,
+        headers=headers,
+        timeout=60,
+        trust_env=False,
+    )
+
+
+def connect(serving: dict[str, Any]) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(serving["url"].rsplit(":", 1)[1])), timeout=10)
+    connection.settimeout(10)
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    data = b""
+    while part := connection.recv(65536):
+        data += part
+    return data
+
+
+def test_memory_and_remote_galleries_conform(tmp_path: Path) -> None:
+    check_gallery(MemoryGallery())
+    with process(tmp_path / "store", images=0) as (_, serving):
+        assert stat.S_IMODE((tmp_path / "store" / "serving.json").stat().st_mode) == 0o600
+        gallery = RemoteGallery(serving["url"], serving["token"])
+        check_gallery(gallery, 260)  # more than one request adds, and addresses longer than 16 KiB
+        gallery.close()
+        stranger = RemoteGallery(serving["url"], "wrong")
+        with pytest.raises(VireidError, match="token"):
+            stranger.info()
+
+
+def test_a_service_that_has_gone_is_one_line() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        gallery = RemoteGallery(f"http://127.0.0.1:{free.getsockname()[1]}", "t")
+        with pytest.raises(VireidError, match="does not answer") as caught:
+            gallery.search(new_image(0, FakeEmbedder()).vector[None], 3, Where())
+    assert "\n" not in str(caught.value)
+
+
+def test_sigterm_finishes_what_was_taken_and_leaves_no_trace(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with process(store, embed_seconds=0.5) as (running, serving), ThreadPoolExecutor(9) as pool:
+        assert serving["pid"] == running.pid
+        futures = [pool.submit(ask, serving, seed) for seed in range(8)]
+        headers = {"Authorization": f"Bearer {serving['token']}"}
+        with connect(serving):  # an idle connection does not hold it up
+            end = time.monotonic() + 60
+            metrics = ""
+            while "vireid_requests_inside 8.0" not in metrics and time.monotonic() < end:
+                metrics = httpx.get(f"{serving['url']}/metrics", headers=headers, trust_env=False).text
+            os.kill(running.pid, signal.SIGTERM)
+            answers = [future.result() for future in futures]
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert all(len(answer.json()["matches"]) == 3 for answer in answers)
+        assert running.wait(60) == 0
+        assert running.stderr is not None
+        assert running.stderr.read() == ""
+    assert sorted(path.name for path in store.iterdir()) == ["audit.jsonl"]
+    lines = [json.loads(line) for line in (store / "audit.jsonl").read_text().splitlines()]
+    assert [line["what"] for line in lines] == ["search"] * 8
+
+
+def test_slow_and_endless_senders_are_let_go(tmp_path: Path) -> None:
+    limits = {"upload": 50_000, "upload_seconds": 0.5, "head_seconds": 1.5}
+    with process(tmp_path / "store", limits=limits) as (_, serving):
+        head = (
+            f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {serving['token']}\r\n"
+            "Content-Type: application/json\r\n"
+        )
+        with connect(serving) as slow:
+            slow.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+            answer = received(slow)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"not received within 0.5 s" in answer
+        with connect(serving) as long:
+            long.sendall(f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode())
+            for _ in range(6):
+                long.sendall(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
+            assert long.recv(65536).startswith(b"HTTP/1.1 413 ")
+        with connect(serving) as silent:
+            start = time.monotonic()
+            silent.settimeout(15)
+            for byte in b"GET / HTTP/1.1\r\nX-Slow: ":
+                silent.sendall(bytes([byte]))
+            try:
+                ended = silent.recv(100) == b""
+            except ConnectionResetError:
+                ended = True
+            assert ended
+            assert 1 < time.monotonic() - start < 8
+        assert ask(serving, 1).status_code == 200
+
+
+def test_tls_and_an_address_that_others_reach(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        + ["-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    store = tmp_path / "store"
+    store.mkdir()
+    text = Tokens(store).add("alice", Role.SEARCH, 1)
+    options = {"host": "0.0.0.0", "certificate": str(certificate), "key": str(key)}
+    with process(store, **options) as (running, serving):
+        assert serving["url"].startswith("https://localhost:")
+        gallery = RemoteGallery(serving["url"], text, verify=str(certificate))
+        assert gallery.info().images == 12
+        with pytest.raises(VireidError, match="admin"):
+            gallery.remove(Where(cameras=("c0",)))
+        with pytest.raises(VireidError, match="certificate"):
+            RemoteGallery(serving["url"], text).info()
+        context = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{serving['url']}/healthz", verify=context, trust_env=False).status_code == 200
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+        assert running.stdout is not None
+        assert "#token" not in running.stdout.read()
+
+
+def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
+    embedder, settings = FakeEmbedder(), ServiceSettings(tmp_path)
+
+    def failing(address: Address) -> str:
+        with pytest.raises(VireidError) as caught:
+            serve(filled(1), embedder, str(tmp_path), address, settings)
+        return str(caught.value)
+
+    assert "vireid token add" in failing(Address("0.0.0.0", 0))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert "cannot listen" in failing(Address(port=taken.getsockname()[1]))
+    assert "PEM" in failing(Address(port=0, certificate=tmp_path / "none", key=tmp_path / "none"))
+    for wrong in ({"port": 70_000}, {"certificate": Path("c.pem")}):
+        with pytest.raises(VireidError):
+            Address(**wrong)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
