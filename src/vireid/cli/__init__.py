@@ -18,6 +18,7 @@ import torch
 import vireid
 from vireid.cli.data import data
 from vireid.cli.options import fields_table
+from vireid.cli.reproduce import reproduce
 from vireid.cli.runs import cost, demo, embed, evaluate, score, train
 from vireid.types import VireidError
 
@@ -31,7 +32,7 @@ app = App(
 app.command(demo)
 app.command(data)
 app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed):
+for verb in (evaluate, score, cost, embed, reproduce):
     app.command(verb)
 
 
