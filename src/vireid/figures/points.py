@@ -96,3 +96,43 @@ def _panel(axes: Axes, series: Sequence[Series]) -> None:
 
 def _label(series: Series) -> str:
     return printable_lines(textwrap.fill(series.label, 120))
+
+
+def rows_figure(groups: Mapping[str, tuple[Sequence[str], Mapping[str, Series]]]) -> Figure:
+    """Draw one line per method and one column per number, in groups under headers of their own.
+
+    Args:
+        groups: by header, the methods' names and per column a series with a value for each. A group has axes of its
+            own: printed and measured numbers do not share them.
+
+    Raises:
+        VireidError: no group, a series of another length than its names, or matplotlib is not installed.
+    """
+    lengths = [len(names) for names, _ in groups.values()]
+    columns = list(dict.fromkeys(title for _, panels in groups.values() for title in panels))
+    if not groups or any(len(s.means) != len(names) for names, panels in groups.values() for s in panels.values()):
+        raise VireidError("rows figure: expected groups with one value per name and column")
+    headers = [printable_lines(textwrap.fill(header, 95)) for header in groups]
+    heights = [0.55 + 0.17 * (h.count("\n") + 1) + 0.16 * n for h, n in zip(headers, lengths, strict=True)]
+    with drawing():
+        figure = new_figure(PAGE_WIDTH, sum(heights))
+        parts = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
+        for part, header, (names, panels) in zip(parts[:, 0], headers, groups.values(), strict=True):
+            part.suptitle(header, x=0.01, ha="left", fontsize=8, fontweight="bold")
+            axes = part.subplots(1, len(columns), squeeze=False, sharey=True)[0]
+            for place, title in zip(axes, columns, strict=True):
+                _lines(place, panels[title])
+                place.set(xlabel=title, ylim=(len(names) - 0.4, -0.6))
+                place.set_yticks(range(len(names)), [printable(name) for name in names])
+                place.grid()
+    return figure
+
+
+def _lines(axes: Axes, series: Series) -> None:
+    y = np.arange(len(series.means))
+    colour = PALETTE[0] if series.measured else INK
+    axes.errorbar(series.means, y, xerr=series.spread if series.measured else None, linestyle="none", color=colour,
+                  marker="o" if series.measured else "s", markersize=4, capsize=2.5, elinewidth=1,
+                  markerfacecolor=colour if series.measured else "none")  # fmt: skip
+    axes.margins(x=0.08)
+    axes.locator_params(axis="x", nbins=4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -164,6 +164,11 @@ def make_grid(
         raise VireidError(f"seeds: expected a number of runs ({limit}), got {count}")
     short = quick_overrides(load_recipe(name, overrides)) if quick else ()
     return Grid(data, name, (*overrides, *short), count, out, quick)
+
+
+def label_of_one(grid: Grid) -> str:
+    """Return the header of rows that the first seed alone gave."""
+    return replace(grid, seeds=1).label
 
 
 def quick_overrides(recipe: Recipe) -> tuple[str, ...]:

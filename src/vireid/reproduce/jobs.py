@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from vireid.config import Recipe
-from vireid.recipes import load_recipe
+from vireid.recipes import load_recipe, recipe_fields
 
 SHORT = {
     "model.weakening.after": "dfw",
@@ -46,12 +46,13 @@ def make_job(base: str, overrides: Sequence[str], seed: int, trial: int | None =
         VireidError: an unknown recipe or field.
     """
     recipe = load_recipe(base, (*overrides, f"training.seed={seed}"))
-    before, after = (dict(flat(settings(r))) for r in (_base(base), recipe))
+    before, after = (leaves(settings(r)) for r in (_base(base), recipe))
     changed = sorted(f"{SHORT.get(k, k)}={_shown(v)}" for k, v in after.items() if v != before[k])
     name = "--".join([Path(base).stem, *changed])
     plain = re.sub(r"[^\w=.,+-]", "_", name)
-    if plain != name or len(plain) > _LONGEST:
-        plain = f"{plain[:_LONGEST]}--{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    options = [v for k, v in after.items() if isinstance(v, dict) and v != before[k]]  # of which the name shows keys
+    if plain != name or options or len(plain) > _LONGEST:
+        plain = f"{plain[:_LONGEST]}--{hashlib.sha256(f'{name}{options}'.encode()).hexdigest()[:8]}"
     return Job(f"{plain}-seed{seed}{f'-trial{trial}' if trial else ''}", recipe, seed, trial)
 
 
@@ -62,13 +63,15 @@ def settings(recipe: Recipe) -> dict[str, Any]:
     return fields
 
 
-def flat(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted name, value) of every leaf of nested dictionaries."""
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+def leaves(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a recipe's fields by dotted name, as `recipe_fields` lists them."""
+    found = {}
+    for name, *_ in recipe_fields():
+        value: Any = fields
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        found[name] = value
+    return found
 
 
 @lru_cache
@@ -79,4 +82,6 @@ def _base(name: str) -> Recipe:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return "+".join(map(str, value)) or "off"
+    if isinstance(value, dict):
+        return "+".join(value) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -15,7 +15,7 @@ from vireid.data.sampler import CrossModalitySampler
 from vireid.files import read_json
 from vireid.recipes import parse_recipe
 from vireid.reproduce.grid import Grid
-from vireid.reproduce.jobs import Job, flat, settings
+from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.timing import seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
 from vireid.training.split import split_training
@@ -100,8 +100,8 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     folder = grid.folder(job)
-    old = dict(flat(settings(parse_recipe(info.get("recipe") or {}, f"{folder / RUN}: recipe"))))
-    new = dict(flat(settings(job.recipe)))
+    old = leaves(settings(parse_recipe(info.get("recipe") or {}, f"{folder / RUN}: recipe")))
+    new = leaves(settings(job.recipe))
     facts = [("data", info.get("fingerprint"), grid.fingerprint), ("trial", info.get("trial"), job.trial)]
     for name, was, now in [(name, old[name], new[name]) for name in new] + facts:
         if was != now:

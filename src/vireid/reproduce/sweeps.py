@@ -43,7 +43,7 @@ class Sweep:
             numbers: dict[str, Value | None] = {column: Value(float(line[column])) for column in COLUMNS}
             printed.setdefault(line["data"], {})[line["setting"]] = numbers
         blocks = [
-            Block(f"{data} (paper; what its text gives in numbers)", "published", data, ((PAPER_SEARCHES[data], 2),),
+            Block(f"{data} (paper; what its text gives in numbers)", "published", f"{data} (paper)", ((PAPER_SEARCHES[data], 2),),
                   tuple(Row((setting,), numbers) for setting, numbers in lines.items()))
             for data, lines in printed.items()
         ]  # fmt: skip
@@ -67,7 +67,7 @@ class Sweep:
             for block in table.blocks:
                 by_setting = {row.keys[0]: row.values[column] for row in block.rows}
                 found = [by_setting.get(setting) for setting in self._all()]
-                panels[panel].append(Series.of(block.label, found, block.source == "measured"))
+                panels[panel].append(Series.of(block.data, found, block.source == "measured"))
         return panels
 
 

@@ -40,7 +40,13 @@ def make(grid: Grid) -> Product:
     """Put the results beside the printed ones."""
     search = grid.searches[0]
     blocks = [
-        Block(f"{PAPER_NAMES[layout]} (paper)", "published", PAPER_NAMES[layout], ((title, 4),), _printed(layout))
+        Block(
+            f"{PAPER_NAMES[layout]} (paper)",
+            "published",
+            f"{PAPER_NAMES[layout]} (paper)",
+            ((title, 4),),
+            _printed(layout),
+        )
         for layout, title in PAPER.items()
     ]
     printed = {row.keys: row.values for row in _printed(grid.dataset.layout)} if grid.in_paper else {}
@@ -67,7 +73,7 @@ def _printed(layout: Layout) -> tuple[Row, ...]:
 def _series(table: ResultTable) -> dict[str, list[Series]]:
     return {
         panel: [
-            Series.of(block.label, [row.values[column] for row in block.rows], block.source == "measured")
+            Series.of(block.data, [row.values[column] for row in block.rows], block.source == "measured")
             for block in table.blocks
         ]
         for column, panel in (("r1", "R1 (%)"), ("map", "mAP (%)"))

@@ -41,11 +41,6 @@ class Block:
     groups: tuple[tuple[str, int], ...]
     rows: tuple[Row, ...]
 
-    @property
-    def label(self) -> str:
-        """How a figure's key calls these numbers."""
-        return self.data if self.source == "measured" else f"{self.data} (paper)"
-
 
 @dataclass(frozen=True)
 class ResultTable:

@@ -6,9 +6,9 @@ from vireid.reproduce.grid import Grid
 from vireid.types import VireidError
 
 NO_DFW = ("model.weakening.after=[]",)
-NO_SLN = ("model.branches=1", "loss.hetero_center.weight=0")
-"""One branch; with it go the two losses on several branches' features: eq. 5 between them, which is not computed of one
-branch, and eq. 6 on their concatenation. The paper trains the baseline on L_ReID alone."""
+NO_SLN = ("model.branches=1", "loss.overlap.weight=0", "loss.hetero_center.weight=0")
+"""One branch; with it go the two losses on several branches' features: eq. 5 between them, and eq. 6 on their
+concatenation. The paper trains the baseline on L_ReID alone."""
 NO_RE = ("data.erase=0",)
 BASELINE = (*NO_DFW, *NO_SLN, *NO_RE)
 
