@@ -43,8 +43,8 @@ class Sweep:
             numbers: dict[str, Value | None] = {column: Value(float(line[column])) for column in COLUMNS}
             printed.setdefault(line["data"], {})[line["setting"]] = numbers
         blocks = [
-            Block(f"{data} (paper; what its text gives in numbers)", "published", f"{data} (paper)", ((PAPER_SEARCHES[data], 2),),
-                  tuple(Row((setting,), numbers) for setting, numbers in lines.items()))
+            Block(f"{data} (paper; what its text gives in numbers)", "published", f"{data} (paper)",
+                  ((PAPER_SEARCHES[data], 2),), tuple(Row((setting,), numbers) for setting, numbers in lines.items()))
             for data, lines in printed.items()
         ]  # fmt: skip
         own = printed.get(PAPER_NAMES.get(grid.dataset.layout, ""), {}) if grid.in_paper else {}
