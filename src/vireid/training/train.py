@@ -162,11 +162,11 @@ def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[st
             "torch": str(torch.__version__),
             "numpy": np.__version__,
         },
-        "git": _git_revision(),
+        "git": git_revision(),
     }
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
     """Revision of the checkout vireid runs from, with a mark when it has local changes; None when installed."""
     here = Path(__file__).parent
     try:

@@ -1,0 +1,50 @@
+"""The verbs that repeat the paper."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from vireid.cli.options import Flag, bars
+
+OutOption = Annotated[Path, Parameter(help="Folder of the runs, which tables share, and of the results.")]
+
+
+def reproduce(
+    item: Annotated[str, Parameter(help="table1 to table4, fig1, fig3 to fig6, or all.")],
+    *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields in every run.")],
+    data: Annotated[
+        Path | None, Parameter(help="Root folder of the data set; by default synvi-1 is rendered into the out folder.")
+    ] = None,
+    recipe: Annotated[
+        str | None, Parameter(help="Recipe of the full method; by default small on rendered sets, else the layout's.")
+    ] = None,
+    seeds: Annotated[
+        int | None, Parameter(help="Runs of each row; by default 3, on RegDB one for each of the 10 splits.")
+    ] = None,
+    quick: Annotated[bool, Flag, Parameter(help="A fifth of the epochs and one seed; results say so.")] = False,
+    out: OutOption = Path("reproduce"),
+    dry_run: Annotated[bool, Flag, Parameter(help="Show the plan and stop.")] = False,
+) -> None:
+    """Train what a table or figure of the paper needs, and write it with the printed numbers beside ours.
+
+    Finished runs are used, interrupted ones go on; the same command in a second terminal shares the work.
+
+    Example: `vireid reproduce table1 --seeds 3`
+    """
+    from vireid.reproduce.command import plan_reproduction
+    from vireid.reproduce.command import reproduce as run
+    from vireid.reproduce.grid import make_grid
+    from vireid.reproduce.terminal import plan_table
+
+    with bars() as bar:
+        progress = bar("images rendered")
+        grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides, progress=progress)
+    planned = plan_reproduction(item, grid)
+    Console().print(plan_table(planned.plan, grid.label))
+    if not dry_run:
+        run(planned, ["vireid", *sys.argv[1:]])

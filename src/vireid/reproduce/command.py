@@ -1,0 +1,78 @@
+"""One command: plan, show, train what is missing, write the tables and figures."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vireid.files import atomic_path
+from vireid.reproduce.grid import Grid
+from vireid.reproduce.items import NAMES, Item, item, write_product
+from vireid.reproduce.plan import Planned, make_plan
+from vireid.reproduce.runner import run_grid
+from vireid.training.device import default_device, describe
+from vireid.training.train import git_revision
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The tables and figures that were asked for, and their common plan."""
+
+    grid: Grid
+    items: dict[str, Item]
+    plan: tuple[Planned, ...]
+
+
+def plan_reproduction(name: str, grid: Grid) -> Reproduction:
+    """Plan one table or figure, or all of them.
+
+    Raises:
+        VireidError: an unknown name, or as `make_plan` does.
+    """
+    chosen = {each: item(each) for each in (NAMES if name == "all" else (name,))}
+    jobs = [job for one in chosen.values() for job in one.jobs(grid)]
+    return Reproduction(grid, chosen, make_plan(grid, jobs))
+
+
+def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
+    """Train what is missing and write every table and figure; return their folders.
+
+    Args:
+        command: what was typed, recorded beside the results.
+
+    Raises:
+        VireidError: as `run_grid` and `write_product` do.
+    """
+    grid = reproduction.grid
+    run_grid(grid, [planned.job for planned in reproduction.plan])
+    folders = []
+    for name, one in reproduction.items.items():
+        folder = grid.out / (f"{name}-quick" if grid.quick else name)
+        write_product(folder, one.make(grid))
+        with atomic_path(folder / "commands.txt") as path:
+            path.write_text(record(grid, name, command), encoding="utf-8")
+        say(f"{name}: {folder}")
+        folders.append(folder)
+    return folders
+
+
+def record(grid: Grid, name: str, command: Sequence[str]) -> str:
+    """Return what somebody needs to make the same table: command, versions, revision, machine; no path of this one."""
+    words = [Path(word).name if word.startswith(("/", "~")) else word for word in command]
+    runs = dict.fromkeys(job.name for job in item(name).jobs(grid))
+    lines = [
+        f"command: {shlex.join(words)}",
+        f"data: {grid.label}",
+        f"versions: vireid {git_revision() or 'installed package'}, torch {torch.__version__}, "
+        f"python {platform.python_version()}",
+        f"machine: {describe(default_device())}",
+        f"seeds: {', '.join(str(k) for k in range(grid.seeds))}",
+        "runs:",
+        *(f"  {run}" for run in runs),
+    ]
+    return "\n".join(lines) + "\n"

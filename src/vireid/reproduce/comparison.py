@@ -1,0 +1,118 @@
+"""What Tables 3 and 4 share: our method, the baseline and the other systems, beside everything that is printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vireid.figures.points import Series, rows_figure
+from vireid.reproduce.grid import PAPER_NAMES, Grid, Search
+from vireid.reproduce.items import Product
+from vireid.reproduce.jobs import Job
+from vireid.reproduce.measured import NUMBERS, Value, values, with_paper
+from vireid.reproduce.published import number, published
+from vireid.reproduce.systems import system_jobs, systems
+from vireid.reproduce.tables import MEASURED, Block, ResultTable, Row
+from vireid.reproduce.variants import BASELINE, require_full_method
+from vireid.types import Layout
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HEADERS = {"r1": "R1", "r10": "R10", "r20": "R20", "map": "mAP"}
+COLUMNS = {f"{side}_{key}": header for side in ("first", "second") for key, header in HEADERS.items()}
+OURS, PLAIN = "this method", "baseline"
+METHODS = {"cosine": "", "k-reciprocal": ", k-reciprocal re-ranking"}
+PAPER_ROWS = {("cosine", OURS): "Ours", ("k-reciprocal", OURS): "Ours(RK)", ("cosine", "agw"): "AGW",
+              ("cosine", "hct"): "HCT", ("cosine", "mmn"): "MMN", ("cosine", "zero-padding"): "Zero-padding",
+              ("cosine", "two-stream"): "Two-stream"}  # fmt: skip
+"""Measured rows whose printed counterpart has another name."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table: ``prefixes`` are those of its two column groups in the printed table and in the one of later work,
+    ``titles`` their headers."""
+
+    name: str
+    layout: Layout
+    titles: tuple[str, str]
+    prefixes: tuple[str, str]
+    later: tuple[str, str]
+
+    def jobs(self, grid: Grid) -> tuple[Job, ...]:
+        """The runs of the baseline, the full method and every system with a recipe."""
+        require_full_method(grid)
+        return tuple(job for jobs in _measured_rows(grid).values() for job in jobs)
+
+    def make(self, grid: Grid) -> Product:
+        """Put the results, plain and re-ranked, beside the printed ones."""
+        data = PAPER_NAMES[self.layout]
+        groups = tuple((title, len(HEADERS)) for title in self.titles)
+        blocks = [
+            Block(f"{data} (paper)", "published", f"{data} (paper)", groups, self._printed(self.name, self.prefixes)),
+            Block(
+                f"{data} (later work)", "published", f"{data} (later work)", groups, self._printed("sota", self.later)
+            ),
+        ]
+        blocks += [self._ours(grid, method) for method in METHODS]
+        caption = f"Table {self.name[-1]}, comparison with other methods: {MEASURED}"
+        table = ResultTable(self.name, caption, ("method",), COLUMNS, tuple(blocks))
+        return Product(table, _figure(table))
+
+    def _printed(self, name: str, prefixes: tuple[str, str]) -> tuple[Row, ...]:
+        rows = []
+        for line in published(name):
+            found: dict[str, Value | None] = {}
+            for side, prefix in zip(("first", "second"), prefixes, strict=True):
+                for key in HEADERS:
+                    value = number(line.get(f"{prefix}_{key}", "-"))
+                    found[f"{side}_{key}"] = None if value is None else Value(value)
+            rows.append(Row((line["method"],), found))
+        return tuple(rows)
+
+    def _ours(self, grid: Grid, method: str) -> Block:
+        printed = {row.keys[0]: row.values for row in self._printed(self.name, self.prefixes)}
+        comparable = grid.in_paper and grid.dataset.layout == self.layout
+        searches = self._searches(grid)
+        rows = []
+        for label, jobs in _measured_rows(grid).items():
+            found = {
+                f"{side}_{key}": value
+                for side, search in zip(("first", "second"), searches, strict=True)
+                for key, value in values(grid, jobs, search, method).items()
+            }
+            paper = printed.get(PAPER_ROWS.get((method, label), "")) if comparable else None
+            rows.append(Row((label,), with_paper(found, paper)))
+        groups = tuple((search.title, len(NUMBERS)) for search in searches)
+        title = f"{grid.label}{METHODS[method]}"
+        return Block(title, "measured", title, groups, tuple(rows))
+
+    def _searches(self, grid: Grid) -> tuple[Search, ...]:
+        if self.layout == "regdb" and grid.dataset.layout == "sysu":  # Table 4 shows both directions
+            return (
+                Search("All search, visible to infrared", "all", "visible-to-infrared"),
+                Search("All search, infrared to visible", "all", "infrared-to-visible"),
+            )
+        return grid.searches
+
+
+def _measured_rows(grid: Grid) -> dict[str, tuple[Job, ...]]:
+    rows = {PLAIN: grid.jobs(*BASELINE)} | {name: system_jobs(grid, name) for name in systems()}
+    return rows | {OURS: grid.jobs()}
+
+
+def _figure(table: ResultTable) -> Figure:
+    panels = {"R1 (%)": "first_r1", "mAP (%)": "first_map"}
+    return rows_figure(
+        {
+            f"{block.data}: {block.groups[0][0]}": (
+                [row.keys[0] for row in block.rows],
+                {
+                    title: Series.of(block.data, [row.values[c] for row in block.rows], block.source == "measured")
+                    for title, c in panels.items()
+                },
+            )
+            for block in table.blocks
+        }
+    )

@@ -1,0 +1,44 @@
+"""Fig. 6: what the full method ranks first, for five visible and five infrared queries."""
+
+from __future__ import annotations
+
+from vireid.figures.ranked_lists import ranked_figure
+from vireid.reporting.evaluate import evaluate_runs
+from vireid.reporting.pictures import query_lists
+from vireid.reproduce.grid import Grid, label_of_one
+from vireid.reproduce.items import Item, Product
+from vireid.reproduce.jobs import Job
+from vireid.reproduce.measured import Value
+from vireid.reproduce.tables import Block, ResultTable, Row
+
+KEYS = ("direction", "query", "first true match at rank", "right of 10")
+CAPTION = (
+    "Fig. 6, ten most similar gallery images of five visible and five infrared queries of different people, spread "
+    "evenly over the query list without a look at the answers; first seed, first gallery. Not printed: the paper shows "
+    "pictures."
+)
+
+
+def jobs(grid: Grid) -> tuple[Job, ...]:
+    """Return the run of the full method whose lists are shown: the first seed's."""
+    return grid.jobs()[:1]
+
+
+def make(grid: Grid) -> Product:
+    """Rank and draw."""
+    run = jobs(grid)[0]
+    evaluation = evaluate_runs([grid.folder(run)], grid.data, trial=run.trial)
+    plain = {r.setting.direction: r for r in reversed(evaluation.results) if r.setting.search in ("all", "whole")}
+    lists, rows = [], []
+    for direction in ("visible-to-infrared", "infrared-to-visible"):
+        for ranked in query_lists(evaluation, plain[direction].setting, plain[direction].trials[0]):
+            right = sum(entry.correct for entry in ranked.entries)
+            keys = (direction.replace("-", " "), ranked.query_label, str(ranked.first_match or "none"), str(right))
+            lists.append(ranked)
+            rows.append(Row(keys, {"similarity": Value(ranked.entries[0].similarity)}))
+    block = Block(label_of_one(grid), "measured", label_of_one(grid), (("", 1),), tuple(rows))
+    table = ResultTable("fig6", CAPTION, KEYS, {"similarity": "top similarity"}, (block,))
+    return Product(table, ranked_figure(lists))
+
+
+ITEM = Item(jobs, make)

@@ -1,0 +1,182 @@
+"""What a table is measured on: the data, the recipe, the seeds, and the folder that all tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from vireid.config import Recipe
+from vireid.data.layouts import open_dataset, record_of
+from vireid.data.synthetic.standards import standard_of, write_standard
+from vireid.recipes import load_recipe
+from vireid.reproduce.jobs import Job, make_job
+from vireid.training.split import fingerprint
+from vireid.types import Dataset, Layout, VireidError
+
+STANDARD = "synvi-1"
+"""The set that is rendered where none is given."""
+RECIPES: dict[Layout, str] = {"sysu": "sysu-dfw", "regdb": "regdb-dfw", "llcm": "llcm-dfw", "folder": "sysu-dfw"}
+PAPER_NAMES: dict[Layout, str] = {"sysu": "SYSU-MM01", "regdb": "RegDB"}
+"""The data sets of the paper by layout, as its tables call them."""
+
+PAPER_IDENTITIES = {"sysu": (395, 96), "regdb": (206, 206)}
+"""Training and test identities by which the real sets are told from other trees in their layout."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A column group of the paper's tables: which results of a run it shows."""
+
+    title: str
+    search: str
+    direction: str
+
+
+SEARCHES: dict[Layout, tuple[Search, ...]] = {
+    "sysu": (
+        Search("All search, infrared to visible", "all", "infrared-to-visible"),
+        Search("Indoor search, infrared to visible", "indoor", "infrared-to-visible"),
+    ),
+    "regdb": (
+        Search("Visible to thermal", "whole", "visible-to-infrared"),
+        Search("Thermal to visible", "whole", "infrared-to-visible"),
+    ),
+    "llcm": (
+        Search("Near infrared to visible", "whole", "infrared-to-visible"),
+        Search("Visible to near infrared", "whole", "visible-to-infrared"),
+    ),
+    "folder": (
+        Search("Infrared to visible", "whole", "infrared-to-visible"),
+        Search("Visible to infrared", "whole", "visible-to-infrared"),
+    ),
+}
+"""The two column groups that a layout's results are shown in; the first alone where a table shows one."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs of a command: ``seeds`` runs of every variant of ``recipe``, trained into ``out/runs``.
+
+    On RegDB the k-th seed trains on the k-th split, so that the mean is the protocol's. ``overrides`` hold for all
+    runs, ``quick`` says that they shorten the training.
+    """
+
+    data: Path
+    recipe: str
+    overrides: tuple[str, ...]
+    seeds: int
+    out: Path
+    quick: bool = False
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The records of the data set (of RegDB the first trial)."""
+        return open_dataset(self.data)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the data set's files, as runs record it."""
+        return fingerprint(self.dataset)
+
+    @cached_property
+    def base(self) -> Recipe:
+        """The recipe with the overrides, before a table varies it."""
+        return load_recipe(self.recipe, self.overrides)
+
+    @property
+    def searches(self) -> tuple[Search, ...]:
+        """Column groups of the layout."""
+        return SEARCHES[self.dataset.layout]
+
+    @property
+    def kind(self) -> Literal["rendered", "real"]:
+        """Whether the data set is a rendered one."""
+        return "rendered" if record_of(self.dataset) else "real"
+
+    @property
+    def in_paper(self) -> bool:
+        """Whether the paper prints numbers of this data set: real images, as many people as in one that it uses."""
+        people = tuple(len({s.identity for s in part}) for part in (self.dataset.train, self.dataset.test))
+        return self.kind == "real" and PAPER_IDENTITIES.get(self.dataset.layout) == people
+
+    @property
+    def data_name(self) -> str:
+        """The data set's name as tables state it; a rendered set says that it is one."""
+        made = record_of(self.dataset)
+        if made is None:
+            return f"{self.data.resolve().name} ({self.dataset.layout} layout)"
+        found = standard_of(made)
+        return f"{found.name if found else self.data.resolve().name} (rendered)"
+
+    @property
+    def label(self) -> str:
+        """Header of the measured rows: data, recipe, seeds, and whether training was shortened."""
+        runs = f"{self.seeds} {'trial' if self.dataset.layout == 'regdb' else 'seed'}{'s' * (self.seeds > 1)}"
+        short = ", quick" if self.quick else ""
+        changed = f" ({', '.join(self.overrides)})" if self.overrides else ""
+        return f"{self.data_name}, {Path(self.recipe).stem} recipe{changed}, {runs}{short}"
+
+    def jobs(self, *overrides: str, recipe: str | None = None) -> tuple[Job, ...]:
+        """The runs of one variant, one per seed."""
+        regdb = self.dataset.layout == "regdb"
+        both = (*self.overrides, *overrides)
+        return tuple(make_job(recipe or self.recipe, both, k, k + 1 if regdb else None) for k in range(self.seeds))
+
+    def folder(self, job: Job) -> Path:
+        """The run folder of a job."""
+        return self.out / "runs" / job.name
+
+
+def make_grid(
+    data: Path | None,
+    out: Path,
+    *,
+    recipe: str | None = None,
+    seeds: int | None = None,
+    quick: bool = False,
+    overrides: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Grid:
+    """Settle what is measured on what.
+
+    Args:
+        data: a data set; None renders the standard set into ``out``, once.
+        recipe: by default ``small`` for a rendered set, else the full method of the layout.
+        seeds: by default 3 (RegDB: all 10 splits), 1 with ``quick``.
+        quick: a fifth of the epochs, at least two.
+
+    Raises:
+        VireidError: no data set, an unknown recipe or field, a number of seeds out of range.
+    """
+    if data is None:
+        data = out / STANDARD
+        if not (data / "synthetic.json").exists():
+            write_standard(data, STANDARD, progress)
+    dataset = open_dataset(data)
+    name = recipe or ("small" if record_of(dataset) else RECIPES[dataset.layout])
+    regdb = dataset.layout == "regdb"
+    count = seeds if seeds is not None else 1 if quick else 10 if regdb else 3
+    if not 1 <= count <= (10 if regdb else 1000):
+        limit = "RegDB has 10 splits, one for each" if regdb else "1 or more"
+        raise VireidError(f"seeds: expected a number of runs ({limit}), got {count}")
+    short = quick_overrides(load_recipe(name, overrides)) if quick else ()
+    return Grid(data, name, (*overrides, *short), count, out, quick)
+
+
+def label_of_one(grid: Grid) -> str:
+    """Return the header of rows that the first seed alone gave."""
+    return replace(grid, seeds=1).label
+
+
+def quick_overrides(recipe: Recipe) -> tuple[str, ...]:
+    """Return what ``--quick`` changes: a fifth of the epochs, at least two, warm-up and milestones with them."""
+    old = recipe.schedule
+    epochs = min(old.epochs, max(2, round(old.epochs / 5)))
+    share = epochs / old.epochs
+    shorter = [f"schedule.epochs={epochs}", f"schedule.warmup={round(old.warmup * share, 3):g}"]
+    if old.shape == "step":
+        shorter.append(f"schedule.milestones={[max(1, round(m * share)) for m in old.milestones]}")
+    return tuple(shorter)

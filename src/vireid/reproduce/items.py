@@ -1,0 +1,57 @@
+"""The tables and figures by name, and how one is written."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vireid.figures.style import write_figure
+from vireid.reproduce.grid import Grid
+from vireid.reproduce.jobs import Job
+from vireid.reproduce.tables import ResultTable, write_csv, write_latex
+from vireid.types import VireidError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAMES = ("table1", "table2", "table3", "table4", "fig1", "fig3", "fig4", "fig5", "fig6")
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a table or figure is written from."""
+
+    table: ResultTable
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or figure of the paper: the runs it needs, and what it makes of their results."""
+
+    jobs: Callable[[Grid], tuple[Job, ...]]
+    make: Callable[[Grid], Product]
+
+
+def item(name: str) -> Item:
+    """Return a table or figure by name; raises `VireidError` for a name that is none."""
+    if name not in NAMES:
+        raise VireidError(f"reproduce: expected one of {', '.join(NAMES)} or all, got {name}")
+    found: Item = importlib.import_module(f"vireid.reproduce.{name}").ITEM
+    return found
+
+
+def write_product(folder: Path, product: Product) -> None:
+    """Write ``NAME.csv``, ``NAME.tex``, ``NAME.pdf`` and ``NAME.png``.
+
+    Raises:
+        VireidError: the report extra is not installed, or the folder cannot be written.
+    """
+    name = product.table.name
+    write_csv(folder / f"{name}.csv", product.table)
+    write_latex(folder / f"{name}.tex", product.table)
+    for suffix in (".pdf", ".png"):
+        write_figure(folder / f"{name}{suffix}", product.figure)

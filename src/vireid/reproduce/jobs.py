@@ -1,0 +1,87 @@
+"""One training run of a grid: a recipe with overrides, a seed and, for RegDB, a trial."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from vireid.config import Recipe
+from vireid.recipes import load_recipe, recipe_fields
+
+SHORT = {
+    "model.weakening.after": "dfw",
+    "model.weakening.matrix": "matrix",
+    "model.weakening.alpha": "alpha",
+    "model.weakening.beta": "beta",
+    "model.branches": "branches",
+    "data.erase": "erase",
+    "loss.hetero_center.weight": "hc",
+    "loss.overlap.weight": "lambda",
+    "loss.overlap.separation": "S",
+    "schedule.epochs": "epochs",
+}
+"""What the paper's tables vary, as a run's name calls it; other fields go by their own names."""
+_LONGEST = 120
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to train: equal settings make equal jobs, whichever table asks for them. ``name`` is that of its folder."""
+
+    name: str
+    recipe: Recipe
+    seed: int
+    trial: int | None
+
+
+def make_job(base: str, overrides: Sequence[str], seed: int, trial: int | None = None) -> Job:
+    """Return the run of recipe ``base`` (a shipped name or a YAML path) with ``field=value`` overrides.
+
+    Raises:
+        VireidError: an unknown recipe or field.
+    """
+    recipe = load_recipe(base, (*overrides, f"training.seed={seed}"))
+    before, after = (leaves(settings(r)) for r in (_base(base), recipe))
+    changed = sorted(f"{SHORT.get(k, k)}={_shown(v)}" for k, v in after.items() if v != before[k])
+    name = "--".join([Path(base).stem, *changed])
+    plain = re.sub(r"[^\w=.,+-]", "_", name)
+    options = [v for k, v in after.items() if isinstance(v, dict) and v != before[k]]  # of which the name shows keys
+    if plain != name or options or len(plain) > _LONGEST:
+        plain = f"{plain[:_LONGEST]}--{hashlib.sha256(f'{name}{options}'.encode()).hexdigest()[:8]}"
+    return Job(f"{plain}-seed{seed}{f'-trial{trial}' if trial else ''}", recipe, seed, trial)
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """Return what a recipe does, without what it is called and its seed."""
+    fields = recipe.to_dict()
+    del fields["name"], fields["summary"], fields["training"]["seed"]
+    return fields
+
+
+def leaves(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a recipe's fields by dotted name, as `recipe_fields` lists them."""
+    found = {}
+    for name, *_ in recipe_fields():
+        value: Any = fields
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        found[name] = value
+    return found
+
+
+@lru_cache
+def _base(name: str) -> Recipe:
+    return load_recipe(name)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(map(str, value)) or "off"
+    if isinstance(value, dict):
+        return "+".join(value) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

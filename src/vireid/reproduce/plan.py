@@ -1,0 +1,155 @@
+"""What is to be trained, what is there already, and how long the rest takes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vireid.data.listing import require_both_modalities
+from vireid.data.sampler import CrossModalitySampler
+from vireid.files import read_json
+from vireid.recipes import parse_recipe
+from vireid.reproduce.grid import Grid
+from vireid.reproduce.jobs import Job, leaves, settings
+from vireid.reproduce.timing import seconds_per_step
+from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
+from vireid.training.split import split_training
+from vireid.types import VireidError
+
+State = Literal["finished", "running", "interrupted", "to train"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run with its state, the batches it has left, and the seconds that these are expected to take."""
+
+    job: Job
+    state: State
+    steps: int
+    seconds: float
+
+
+def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
+    """Return the distinct runs of ``jobs``, first seeds first, with what is known of each.
+
+    The expected time is that of a batch in finished runs of the same network and input, else in others of the grid,
+    else of a few batches timed now.
+
+    Raises:
+        VireidError: a grid that does not fit the data, or a run of another recipe or other data in a run's place.
+    """
+    distinct = sorted({job.name: job for job in jobs}.values(), key=lambda job: job.seed)
+    lengths = {job.name: _steps(grid, job) for job in distinct}
+    states = {job.name: run_state(grid, job) for job in distinct}
+    known = _measured(grid, distinct, lengths)
+    typical = sum(known.values()) / len(known) if known else None
+    planned = []
+    for job in distinct:
+        left = 0 if states[job.name] == "finished" else lengths[job.name] - _done(grid.folder(job))
+        pace = known.get(_cost_key(job))
+        if left and pace is None:
+            if typical is None:
+                typical = seconds_per_step(job.recipe)
+            pace = typical
+        planned.append(Planned(job, states[job.name], left, left * (pace or 0)))
+    return tuple(planned)
+
+
+def run_state(grid: Grid, job: Job) -> State:
+    """Tell how far a run is.
+
+    Raises:
+        VireidError: its folder holds a run of another recipe, trial or data set.
+    """
+    folder = grid.folder(job)
+    if (folder / RUN).exists():
+        _require_same(grid, job, read_json(folder / RUN, "a run.json that vireid train wrote"))
+    if is_finished(folder):
+        return "finished"
+    with claimed(folder) as mine:
+        if not mine:
+            return "running"
+    return "interrupted" if (folder / RUN).exists() else "to train"
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has been trained to its end."""
+    return (folder / MODEL).is_file() and (folder / RUN).is_file()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Hold the claim on a run folder while working on it; False where another process holds it.
+
+    It goes with the process, however that ends.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
+    folder = grid.folder(job)
+    old = leaves(settings(parse_recipe(info.get("recipe") or {}, f"{folder / RUN}: recipe")))
+    new = leaves(settings(job.recipe))
+    facts = [("data", info.get("fingerprint"), grid.fingerprint), ("trial", info.get("trial"), job.trial)]
+    for name, was, now in [(name, old[name], new[name]) for name in new] + facts:
+        if was != now:
+            raise VireidError(
+                f"{folder}: holds a run of which {name} was {str(was)[:40]} and is now {str(now)[:40]}; delete the "
+                "folder to train it again, or give another --out"
+            )
+
+
+def _steps(grid: Grid, job: Job) -> int:
+    data = job.recipe.data
+    setup = job.recipe.training
+    samples, _ = split_training(grid.dataset, data.holdout, setup.validation, setup.seed)
+    require_both_modalities(samples)
+    try:
+        sampler = CrossModalitySampler(
+            [s.identity for s in samples], [s.modality for s in samples], data.identities, data.images, setup.seed
+        )
+    except VireidError as error:
+        raise VireidError(
+            f"{grid.data}: does not fit recipe {grid.recipe}: {error} (data.identities=N or data.images=N on the line)"
+        ) from None
+    return len(sampler) * job.recipe.schedule.epochs
+
+
+def _done(folder: Path) -> int:
+    saved = checkpoints(folder)
+    try:
+        return int(json.loads((saved[-1] / STATE).read_text())["step"]) if saved else 0
+    except (OSError, ValueError, KeyError):  # being replaced, or broken: training says so
+        return 0
+
+
+def _measured(grid: Grid, jobs: Sequence[Job], lengths: dict[str, int]) -> dict[str, float]:
+    """Seconds a batch of the finished runs, by cost."""
+    found: dict[str, list[float]] = {}
+    for job in jobs:
+        folder = grid.folder(job)
+        if is_finished(folder):
+            seconds = read_json(folder / RUN, "a run.json that vireid train wrote").get("training_seconds")
+            if isinstance(seconds, int | float):
+                found.setdefault(_cost_key(job), []).append(seconds / lengths[job.name])
+    return {key: sum(paces) / len(paces) for key, paces in found.items()}
+
+
+def _cost_key(job: Job) -> str:
+    """What a batch's time depends on."""
+    data, model = job.recipe.data, job.recipe.model
+    size = (data.height, data.width, data.identities, data.images)
+    weakened = len(model.weakening.after)
+    return repr((size, model.backbone, model.base_width, model.branches, weakened))

@@ -1,0 +1,132 @@
+"""Tables of printed and measured numbers as CSV and LaTeX, each kind in blocks of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vireid.files import atomic_path
+from vireid.reproduce.measured import Value
+
+MEASURED = "percent; measured rows are mean ± standard deviation over runs."
+"""The end of a caption."""
+
+Source = Literal["published", "measured"]
+_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+_ESCAPES |= {c: f"\\{c}" for c in "&%$#_{}"} | {"λ": r"$\lambda$", "α": r"$\alpha$", "β": r"$\beta$"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: what it is about, and its numbers by column (None or missing: not printed, not measured)."""
+
+    keys: tuple[str, ...]
+    values: dict[str, Value | None]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of one origin under a header of their own, so that no measured row can be taken for a printed one.
+
+    ``groups`` are the headers over the columns, with how many columns each spans.
+    """
+
+    title: str
+    source: Source
+    data: str
+    groups: tuple[tuple[str, int], ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A table of the paper: ``keys`` name the columns of `Row.keys`, ``columns`` map those of numbers to headers."""
+
+    name: str
+    caption: str
+    keys: tuple[str, ...]
+    columns: dict[str, str]
+    blocks: tuple[Block, ...]
+
+
+def write_csv(path: Path, table: ResultTable) -> None:
+    """Write one line per row, with its origin and data; ``_std`` beside the mean, ``_paper`` the printed value where
+    the same data set was measured.
+    """
+    values = [value for block in table.blocks for row in block.rows for value in row.values.values() if value]
+    papers = any(value.paper is not None for value in values)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    suffixes = ("", "_std", "_paper") if papers else ("", "_std")
+    writer.writerow(["source", "data", "searches", *table.keys, *(c + s for c in table.columns for s in suffixes)])
+    for block in table.blocks:
+        searches = "; ".join(title for title, _ in block.groups)
+        for row in block.rows:
+            cells: list[str] = []
+            for column in table.columns:
+                value = row.values.get(column)
+                parts = (value.mean, value.std, value.paper) if value else (None, None, None)
+                cells += [
+                    "" if part is None else f"{part:.4f}".rstrip("0").rstrip(".") for part in parts[: len(suffixes)]
+                ]
+            writer.writerow([block.source, block.data, searches, *row.keys, *cells])
+    with atomic_path(path) as temporary:
+        temporary.write_text(buffer.getvalue(), encoding="utf-8")
+
+
+def write_latex(path: Path, table: ResultTable) -> None:
+    """Write a ``table`` environment in booktabs style; it needs ``\\usepackage{booktabs}``."""
+    width = len(table.keys) + len(table.columns)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{'l' * len(table.keys)}{'r' * len(table.columns)}}}",
+        r"\toprule",
+    ]
+    for number, block in enumerate(table.blocks):
+        if number:
+            lines.append(r"\midrule")
+        origin = "Published" if block.source == "published" else "Measured"
+        lines.append(rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{origin}: {escape(block.title)}}}}} \\")
+        lines += _group_lines(table, block)
+        lines.append(" & ".join(escape(cell) for cell in (*table.keys, *table.columns.values())) + r" \\")
+        lines.append(r"\midrule")
+        lines += [_row_line(table, row) for row in block.rows]
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
+
+
+def shown(value: Value | None) -> str:
+    """Return a number as readers see it: mean, deviation over runs, and in brackets the printed one."""
+    if value is None:
+        return "–"
+    text = f"{value.mean:.2f}" if value.std is None else f"{value.mean:.1f} ± {value.std:.1f}"
+    return text if value.paper is None else f"{text} ({value.paper:.2f})"
+
+
+def escape(text: str) -> str:
+    """Return ``text`` with what LaTeX would read as commands made harmless."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _group_lines(table: ResultTable, block: Block) -> list[str]:
+    if not any(title for title, _ in block.groups):
+        return []
+    cells = [rf"\multicolumn{{{span}}}{{c}}{{{escape(title)}}}" for title, span in block.groups]
+    rules, start = [], len(table.keys) + 1
+    for _, span in block.groups:
+        rules.append(rf"\cmidrule(lr){{{start}-{start + span - 1}}}")
+        start += span
+    return [" & ".join([*[""] * len(table.keys), *cells]) + r" \\", " ".join(rules)]
+
+
+def _row_line(table: ResultTable, row: Row) -> str:
+    cells: Sequence[str] = [*row.keys, *(shown(row.values.get(column)) for column in table.columns)]
+    return " & ".join(escape(cell).replace("–", "--") for cell in cells) + r" \\"

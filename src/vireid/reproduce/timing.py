@@ -1,0 +1,46 @@
+"""How long a training batch takes on this machine."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from vireid.config import Recipe
+from vireid.losses.objective import Objective
+from vireid.models.network import TwoStreamNetwork
+from vireid.training.device import autocast, default_device, resolve_precision
+
+_PEOPLE = 4
+
+
+def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
+    """Time a few batches of the recipe with random pixels and untrained weights; rough, and over in seconds.
+
+    On a CPU at most four identities are used and the time is scaled to the batch.
+    """
+    device, data = default_device(), recipe.data
+    people = data.identities if device.type == "cuda" else min(data.identities, _PEOPLE)
+    rows = people * data.images
+    network = TwoStreamNetwork(recipe.model, classes=max(2, people)).train()
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    objective = Objective(recipe.loss, (data.height, data.width))
+    labels = torch.arange(people, device=device).repeat_interleave(data.images).repeat(2)
+    modalities = torch.tensor([0, 1], device=device).repeat_interleave(rows)
+    images = torch.rand(rows, 3, data.height, data.width, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    precision = resolve_precision(recipe.training.precision, device)
+
+    def step() -> None:
+        network.zero_grad()
+        with autocast(device, precision):
+            output = network(images, images)
+        objective(output, labels, modalities)["total"].backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    step()  # the first one builds what the others use
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return (time.perf_counter() - started) / steps * data.identities / people
