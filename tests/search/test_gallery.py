@@ -61,7 +61,7 @@ RESTRICTIONS = (
     Where(since=MIDDLE, until=MIDDLE + 600, not_cameras=("c1",)),
     Where(tracks=("t1", "t2")),
     Where(ids=tuple(image.entry.id for image in IMAGES[:9]), modality=Modality.VISIBLE),
-    Where(cameras=('quote " and \\ and \' and 夜',)),
+    Where(cameras=("quote \" and \\ and ' and 夜",)),
 )
 
 
