@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,26 @@ def test_wrong_files(tmp_path: Path) -> None:
         score_file(tmp_path / "array.npy", "sysu")
     with pytest.raises(VireidError, match="protocol: expected one of sysu, regdb, llcm, folder"):
         score_file(broken, "market")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr':'<f4','fortran_order':False,'shape':(10000000,1000000)}",
+        b"{'descr':'<f4','fortran_order':False,'shape':(99999999999999999999,3)}",
+        b"{'descr':'<f4','fortran_order':False,'shape':(-1,3)}",
+        b"{'descr':[('a',('<f4',))],'fortran_order':False,'shape':(1,3)}",
+        b"{'descr':'zz','fortran_order':False,'shape':(1,3)}",
+        b"(" * 300,
+    ],
+)
+def test_headers_made_to_harm(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "hostile.npz"
+    header += b"\n"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("query_features.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(VireidError, match=r"hostile\.npz: cannot be read as \.npz \(.*\); write plain arrays"):
+        score_file(path, "sysu")
 
 
 def test_other_arrays_in_the_file_are_never_opened(tmp_path: Path) -> None:

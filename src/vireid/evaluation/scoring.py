@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ from vireid.types import Features, VireidError
 
 Protocol = Literal["sysu", "regdb", "llcm", "folder"]
 Arrays = dict[str, npt.NDArray[Any]]
+# What NumPy and zipfile raise at files that were damaged, or made to harm.
+_UNREADABLE = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
+               ValueError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 _SIDES = ("query", "gallery")
 _NAMES = [f"{side}_{kind}" for side in _SIDES for kind in ("features", "ids", "cameras")]
 
@@ -97,7 +101,7 @@ def _read(path: Path) -> Arrays:
             file.seek(0)
             with np.load(file, allow_pickle=False) as content:
                 return {name: content[name] for name in content.files if name in _NAMES}
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise VireidError(f"cannot be read as .npz ({reason}); write plain arrays with numpy.savez") from error
 
