@@ -61,5 +61,5 @@ def test_it_works_with_torch_and_numpy_only(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "rank-1" in done.stdout
-    assert done.stdout.splitlines()[-2:] == ["beside", "blocked"]
+    assert done.stdout.splitlines()[-2:] == ["analysis", "blocked"]
     assert len(EXAMPLE.read_text().splitlines()) < 60
