@@ -19,6 +19,7 @@ from vireid.types import VireidError
 NUMBERS = ("rank1", "rank5", "rank10", "rank20", "map", "minp")
 """The fractions of `Metrics`."""
 _CACHED = 1 << 18
+"""Values scored at a time on a CPU."""
 _SORT_FROM = 128
 """Matches per query from which one sort of the row is cheaper than a comparison per match."""
 
