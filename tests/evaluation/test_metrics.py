@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,11 +133,33 @@ def test_labels_of_another_length_are_an_error() -> None:
             r"cameras: expected \(2,\) whole .* int64 of shape \(3,\)",
         ),
         (torch.ones(2, 1, dtype=torch.int64), torch.ones(2, dtype=torch.int64), "identities: expected"),
+        (torch.ones(2, dtype=torch.bool), torch.ones(2, dtype=torch.int64), "identities: expected .* got bool"),
+        ([7, "007"], torch.ones(2, dtype=torch.int64), "identities: expected a tensor of whole numbers, got list"),
+        (torch.ones(2, dtype=torch.int64), None, "cameras: expected a tensor of whole numbers, got NoneType"),
     ],
 )
-def test_labels_are_whole_numbers_one_per_image(identities: torch.Tensor, cameras: torch.Tensor, message: str) -> None:
+def test_labels_are_whole_numbers_one_per_image(identities: Any, cameras: Any, message: str) -> None:
     with pytest.raises(VireidError, match=message):
         Labels(identities, cameras)
+
+
+def test_threads_and_what_autograd_is_at_change_nothing() -> None:
+    generator = torch.Generator().manual_seed(8)
+    features = torch.randn(400, 8, generator=generator)
+    sides = labels(400, 9, generator), labels(400, 9, generator)
+    wanted = score_queries(CosineRanking(features, features), *sides, RULES["sysu"])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode():
+            found = score_queries(CosineRanking(features, features), *sides, RULES["sysu"])
+        learned = torch.nn.Parameter(features)
+        again = score_queries(CosineRanking(learned, learned), *sides, RULES["sysu"])
+    finally:
+        torch.set_num_threads(before)
+    for other in (found, again):
+        assert torch.equal(other.cmc_rank, wanted.cmc_rank)
+        assert torch.equal(other.average_precision, wanted.average_precision)
 
 
 def test_the_query_image_itself_is_skipped() -> None:

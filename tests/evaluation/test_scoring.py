@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,8 @@ def test_numbers_equal_the_loop(tmp_path: Path, protocol: Any, dtype: Any) -> No
             [wanted.cmc[rank - 1] for rank in (1, 5, 10, 20)]
         )
         assert numbers["valid_queries"] == wanted.valid < 40
+        if numbers is found:
+            assert found["analysis"]["worst_ranks"] == (tuple(wanted.worst),)
     assert any("have no true match" in warning for warning in found["warnings"])
 
 
@@ -63,6 +67,7 @@ def test_cameras_may_be_absent_where_the_rule_ignores_them(tmp_path: Path) -> No
     path = save(tmp_path, content)
     with_cameras = score_file(save(tmp_path, arrays()), "regdb")
     path = save(tmp_path, content)
+    assert [cell["query"] for cell in with_cameras["analysis"].pop("cameras")][::4] == ["camera 3", "camera 6"]
     assert score_file(path, "regdb") == with_cameras
     assert with_cameras["beside"] == []
     for protocol in ("sysu", "llcm"):
@@ -83,6 +88,8 @@ def test_other_methods_stand_beside_the_plain_numbers(tmp_path: Path) -> None:
     assert {n: v for n, v in found.items() if n not in changed} == {n: v for n, v in plain.items() if n not in changed}
     assert any(warning.startswith("k-reciprocal, query-expansion, camera-aware: ") for warning in found["warnings"])
     assert any("one gallery: published numbers are means over the protocol's 10 trials" in w for w in plain["warnings"])
+    for wanted, point in json.loads(json.dumps(plain["analysis"]["thresholds"])).items():
+        assert point["false_match_rate"] <= float(wanted)
     assert any("the gallery ranks 10 entries" in w for w in plain["warnings"])
     assert plain["intervals"]["map"][0] < plain["map"] < plain["intervals"]["map"][1]
 
@@ -152,6 +159,26 @@ def test_wrong_files(tmp_path: Path) -> None:
         score_file(tmp_path / "array.npy", "sysu")
     with pytest.raises(VireidError, match="protocol: expected one of sysu, regdb, llcm, folder"):
         score_file(broken, "market")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr':'<f4','fortran_order':False,'shape':(10000000,1000000)}",
+        b"{'descr':'<f4','fortran_order':False,'shape':(99999999999999999999,3)}",
+        b"{'descr':'<f4','fortran_order':False,'shape':(-1,3)}",
+        b"{'descr':[('a',('<f4',))],'fortran_order':False,'shape':(1,3)}",
+        b"{'descr':'zz','fortran_order':False,'shape':(1,3)}",
+        b"(" * 300,
+    ],
+)
+def test_headers_made_to_harm(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "hostile.npz"
+    header += b"\n"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("query_features.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(VireidError, match=r"hostile\.npz: cannot be read as \.npz \(.*\); write plain arrays"):
+        score_file(path, "sysu")
 
 
 def test_other_arrays_in_the_file_are_never_opened(tmp_path: Path) -> None:

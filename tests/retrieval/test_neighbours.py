@@ -94,13 +94,22 @@ def test_bad_galleries() -> None:
         nearest(query, gallery, 1)
     with pytest.raises(VireidError, match="gallery: no embeddings"):
         nearest(query, torch.ones(0, 2), 1)
-    with pytest.raises(VireidError, match=r"query \(1, 2\), gallery \(2, 3\)"):
+    with pytest.raises(VireidError, match=r"query \(1, 2\) and gallery \(2, 3\) differ"):
         nearest(query, torch.ones(2, 3), 1)
     with pytest.raises(VireidError, match="k of at least 1"):
         nearest(query, torch.ones(2, 2), 0)
+    with pytest.raises(VireidError, match="query: expected a tensor, got ndarray"):
+        nearest(np.ones((1, 2)), gallery, 1)  # type: ignore[arg-type]
+    for array in (np.ones((2, 2), ">f4"), np.ones((2, 2))[::-1], [[1.0, 1.0]]):
+        with pytest.raises(VireidError, match="gallery: expected a tensor or a plain array"):
+            nearest(query, array, 1)  # type: ignore[arg-type]
+    with pytest.raises(VireidError, match="gallery: expected floating-point embeddings"):
+        GalleryIndex(np.ones((2, 2), int))  # type: ignore[arg-type]
+    with pytest.raises(VireidError, match="visited: expected a share above 0, at most 1, got 0"):
+        GalleryIndex(torch.ones(2, 2), visited=0)
 
 
-@pytest.mark.parametrize("tile", [5, 16, 2048])
+@pytest.mark.parametrize("tile", [1, 5, 16, 2048])
 def test_self_neighbours_equal_a_full_sort(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
     monkeypatch.setattr(neighbours, "_TILE", tile)
     unit = torch.nn.functional.normalize(distinct(60, 5))
@@ -127,6 +136,14 @@ def test_without_faiss_the_search_is_exact_and_says_so(monkeypatch: pytest.Monke
     found = index.search(distinct(2, 0), 4)
     assert (found.method, found.recall, found.answered_by) == ("exact", 1.0, "exact")
     assert torch.equal(found.rows, nearest(distinct(2, 0), distinct(50, 1), 4).rows)
+
+
+def test_faiss_of_a_tiny_gallery_finds_everything_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    query, gallery = distinct(4, 0), distinct(9, 1)
+    found = GalleryIndex(gallery, approximate=True).search(query, 3)
+    assert torch.equal(found.rows, nearest(query, gallery, 3).rows)
+    assert found.answered_by == "faiss, recall 1.00 on 4 queries"
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("mapped", [False, True])

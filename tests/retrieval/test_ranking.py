@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from vireid.retrieval import CosineRanking, MatrixRanking
+from vireid.retrieval import CosineRanking, KReciprocalRanking, MatrixRanking
 from vireid.retrieval.ranking import stable_topk, unit_rows
 from vireid.types import VireidError
 
@@ -68,11 +69,13 @@ def test_blocks_may_be_overwritten() -> None:
     assert torch.equal(matrix, before)
 
 
-@pytest.mark.parametrize("levels", [1, 2, 5, 1000])
-@pytest.mark.parametrize("k", [1, 4, 29, 30])
-def test_topk_equals_a_stable_sort(levels: int, k: int) -> None:
-    generator = torch.Generator().manual_seed(levels)
-    similarity = (torch.rand(50, 30, generator=generator) * levels).floor()
+@pytest.mark.parametrize("levels", [1, 2, 5, 1000, 1e6])
+@pytest.mark.parametrize(
+    ("width", "k"), [(30, 1), (30, 4), (30, 29), (30, 30), (301, 1), (301, 8), (301, 9), (301, 40)]
+)
+def test_topk_equals_a_stable_sort(levels: float, width: int, k: int) -> None:
+    generator = torch.Generator().manual_seed(int(levels))
+    similarity = (torch.rand(50, width, generator=generator) * levels).floor()
     values, order = similarity.sort(dim=1, descending=True, stable=True)
     columns, found = stable_topk(similarity, k)
     assert torch.equal(columns, order[:, :k])
@@ -80,7 +83,38 @@ def test_topk_equals_a_stable_sort(levels: int, k: int) -> None:
 
 
 def test_top_is_limited_to_the_gallery() -> None:
-    matrix = torch.tensor([[0.1, 0.5, 0.5]])
-    best = MatrixRanking(matrix).top(10)
+    ranking = MatrixRanking(torch.tensor([[0.1, 0.5, 0.5]]))
+    with pytest.warns(UserWarning, match="the gallery has 3 rows, fewer than the 10 asked for"):
+        best = ranking.top(10)
     assert best.rows.tolist() == [[1, 2, 0]]
     assert (best.method, best.recall, len(best)) == ("exact", 1.0, 1)
+    with pytest.raises(VireidError, match="k of at least 1, got 0"):
+        ranking.top(0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("values", [1, 400, 6000, 1 << 20])
+def test_map_covers_every_query_once_within_its_memory(threads: int, values: int) -> None:
+    matrix = torch.rand(203, 20, generator=torch.Generator().manual_seed(0))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = MatrixRanking(matrix).map(lambda rows, block: (rows, block), values)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert [row for rows, _ in found for row in range(rows.start, rows.stop)] == list(range(203))
+    assert torch.equal(torch.cat([block for _, block in found]), matrix)
+    largest = max(block.numel() for _, block in found)
+    assert largest <= max(20, values)
+    if values == 6000:  # enough for blocks of 100 queries in each of three threads
+        assert largest * threads <= values
+
+
+def test_what_is_no_tensor_is_refused_by_name() -> None:
+    array = np.ones((2, 3), np.float32)
+    for make in (CosineRanking, KReciprocalRanking):
+        with pytest.raises(VireidError, match="query: expected a tensor, got ndarray; "):
+            make(array, array)  # type: ignore[arg-type]
+    with pytest.raises(VireidError, match="similarity: expected a floating-point"):
+        MatrixRanking(array)  # type: ignore[arg-type]

@@ -57,10 +57,18 @@ def test_camera_correction_undoes_a_camera_offset() -> None:
 def test_one_camera_changes_nothing() -> None:
     query, gallery = unit(4, 0), unit(5, 1)
     with pytest.warns(UserWarning, match="one camera a side"):
-        ranking = CameraRanking(query, gallery, torch.ones(4), torch.zeros(5))
+        ranking = CameraRanking(query, gallery, torch.full((4,), 6), torch.full((5,), 1))
     torch.testing.assert_close(ranking.block(0, 4), query @ gallery.T, atol=1e-6, rtol=0)
 
 
 def test_missing_camera_labels() -> None:
     with pytest.raises(VireidError, match="cameras: 3 and 5 labels for 4 queries and 5 gallery images"):
         CameraRanking(unit(4, 0), unit(5, 1), torch.ones(3), torch.zeros(5))
+    with pytest.raises(VireidError, match="cameras: expected whole numbers"):
+        CameraRanking(unit(4, 0), unit(5, 1), torch.full((4,), torch.nan), torch.zeros(5))
+
+
+@pytest.mark.parametrize("parameters", [{"count": 0}, {"alpha": -1.0}])
+def test_bad_expansion(parameters: dict[str, float]) -> None:
+    with pytest.raises(VireidError, match="query expansion: expected count of at least 1"):
+        ExpandedRanking(unit(4, 0), unit(5, 1), **parameters)  # type: ignore[arg-type]

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from vireid.evaluation.breakdown import Cell, breakdown
 from vireid.evaluation.calibration import OperatingPoint, calibrate
 from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import rank_trial
 from vireid.evaluation.results import Result
-from vireid.evaluation.uncertainty import intervals
 from vireid.types import Features
 
 FALSE_MATCH_RATES = (1e-2, 1e-3, 1e-4)
@@ -24,8 +21,8 @@ class Analysis:
     """Beyond the averages of one result.
 
     ``intervals``: 95 % bootstrap intervals over identities of rank1 ... minp. ``worst_ranks``: per trial, the
-    rank of every query's worst match, 0 where it has none. ``worst_quantiles``: that rank's median, 90 % and
-    100 % quantile over all valid queries. ``cameras``, ``modalities``: every pair of groups alone.
+    rank of every query's worst match, 0 where it has none. ``worst_quantiles``: as in `Result`. ``cameras``,
+    ``modalities``: every pair of groups alone.
     ``thresholds``: operating points for each of FALSE_MATCH_RATES, the equal-error point and the DET curve,
     of cosine similarities.
     """
@@ -54,12 +51,11 @@ def analyse(features: Features, result: Result) -> Analysis:
         result: from `evaluate`, not pooled over RegDB splits, whose features differ.
     """
     setting: Setting = result.setting
-    worst = torch.cat([scores.worst_rank[scores.valid] for scores in result.trials]).double()
     calibration = calibrate((rank_trial(features, trial) for trial in setting.trials), setting.rule)
     return Analysis(
-        intervals=intervals(result.trials),
+        intervals=result.intervals,
         worst_ranks=tuple(tuple(scores.worst_rank.tolist()) for scores in result.trials),
-        worst_quantiles={name: float(worst.quantile(q)) for name, q in (("median", 0.5), ("90 %", 0.9), ("all", 1.0))},
+        worst_quantiles=result.worst_quantiles,
         cameras=tuple(breakdown(features, setting, "camera")),
         modalities=tuple(breakdown(features, setting, "modality")),
         thresholds={rate: calibration.at_false_match_rate(rate) for rate in FALSE_MATCH_RATES},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -91,12 +92,17 @@ def calibrate(trials: Iterable[tuple[Ranking, Labels, Labels]], rule: MatchRule)
     width = BINS + 1
     counts = torch.zeros(2 * width, dtype=torch.int64)
     for ranking, query, gallery in trials:
-        for rows, similarity in ranking.blocks():
-            side, others = query.to(similarity.device)[rows], gallery.to(similarity.device)
-            # float64, so that a float32 similarity falls on the right side of every edge.
-            bins = ((similarity.double() + 1) * (BINS / 2)).floor_().clamp_(0, BINS).long()
-            bins += width * (side.identities[:, None] == others.identities)
-            excluded = rule.excluded(side, others)
-            allowed = bins.flatten() if excluded is None else bins[~excluded]
-            counts += torch.bincount(allowed, minlength=2 * width).cpu()
+        sides = query.to(ranking.device), gallery.to(ranking.device)
+        counts += torch.stack(ranking.map(partial(_count, *sides, rule))).sum(dim=0)
     return Calibration(genuine=counts[width:], impostor=counts[:width])
+
+
+def _count(query: Labels, gallery: Labels, rule: MatchRule, rows: slice, similarity: Tensor) -> Tensor:
+    """Return the comparisons of some queries in every bin, those of different people first."""
+    side, width = query[rows], BINS + 1
+    # float64, so that a float32 similarity falls on the right side of every edge.
+    bins = ((similarity.double() + 1) * (BINS / 2)).floor_().clamp_(0, BINS).long()
+    bins += width * (side.identities[:, None] == gallery.identities)
+    excluded = rule.excluded(side, gallery)
+    allowed = bins.flatten() if excluded is None else bins[~excluded]
+    return torch.bincount(allowed, minlength=2 * width).cpu()

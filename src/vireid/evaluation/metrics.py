@@ -18,6 +18,8 @@ from vireid.types import VireidError
 
 NUMBERS = ("rank1", "rank5", "rank10", "rank20", "map", "minp")
 """The fractions of `Metrics`."""
+_CACHED = 1 << 18
+"""Values scored at a time on a CPU."""
 _SORT_FROM = 128
 """Matches per query from which one sort of the row is cheaper than a comparison per match."""
 
@@ -99,11 +101,16 @@ def score_queries(
             f"labels: {len(query)} queries and {len(gallery)} gallery images, but the ranking has "
             f"{ranking.queries} and {ranking.gallery}; pass the labels of the ranked rows"
         )
-    parts = []
-    for rows, similarity in ranking.blocks(block_values):
-        side = query.to(similarity.device)[rows]
-        parts.append(_score_block(similarity, side, gallery.to(similarity.device), rule))
-    return QueryScores.cat(parts)
+    query, gallery = query.to(ranking.device), gallery.to(ranking.device)
+
+    def score(rows: slice, similarity: Tensor) -> QueryScores:
+        side, count = query[rows], len(similarity)
+        # On a CPU in parts that stay in its cache from one operation to the next.
+        size = max(1, _CACHED // similarity.shape[1]) if similarity.device.type == "cpu" else count
+        parts = (slice(start, start + size) for start in range(0, count, size))
+        return QueryScores.cat([_score_block(similarity[part], side[part], gallery, rule) for part in parts])
+
+    return QueryScores.cat(ranking.map(score, block_values))
 
 
 def summarise(scores: QueryScores) -> Metrics:
@@ -219,7 +226,6 @@ def _identities_ahead(similarity: Tensor, best: Tensor, identities: Tensor) -> T
     score = similarity.gather(1, best)
     position = torch.arange(similarity.shape[1], device=similarity.device)
     ahead = (similarity > score) | ((similarity == score) & (position < best))
-    order = identities.argsort()
-    last = torch.unique_consecutive(identities[order], return_counts=True)[1].cumsum(0) - 1
-    total = ahead.to(torch.int32)[:, order].cumsum(dim=1, dtype=torch.int32)[:, last]
-    return torch.count_nonzero(total.diff(dim=1, prepend=total.new_zeros(len(total), 1)), dim=1)
+    people, index = torch.unique(identities, return_inverse=True)
+    images = torch.zeros(len(ahead), len(people), dtype=torch.int32, device=ahead.device)
+    return torch.count_nonzero(images.index_add_(1, index, ahead.int()), dim=1)

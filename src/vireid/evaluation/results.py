@@ -13,6 +13,7 @@ from torch import Tensor
 from vireid.evaluation.metrics import NUMBERS, Metrics, QueryScores, chance, cmc, score_queries, summarise
 from vireid.evaluation.protocols import TRIALS, Setting
 from vireid.evaluation.ranked import Method, rank_trial
+from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import CosineRanking
 from vireid.retrieval.rerank import KReciprocalRanking
 from vireid.types import Features, VireidError
@@ -70,6 +71,17 @@ class Result:
         return {"rank1": statistics.fmean(rank1), "map": statistics.fmean(mean_ap)}
 
     @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % bootstrap intervals over identities of rank1 ... minp; see `uncertainty.intervals`."""
+        return intervals(self.trials)
+
+    @property
+    def worst_quantiles(self) -> dict[str, float]:
+        """Median, 90 % and 100 % quantile of the rank of a valid query's worst match, over all trials."""
+        worst = torch.cat([scores.worst_rank[scores.valid] for scores in self.trials]).double()
+        return {name: float(worst.quantile(q)) for name, q in (("median", 0.5), ("90 %", 0.9), ("all", 1.0))}
+
+    @property
     def curve(self) -> Tensor:
         """(ranks,) float64, mean CMC over the trials, to rank 50 or the size of the smallest gallery."""
         ranks = min(CURVE_RANKS, *self.gallery_images)
@@ -102,6 +114,8 @@ class Result:
             "valid_queries": [m.valid_queries for m in self.per_trial],
             "mean": self.mean,
             "std": self.std,
+            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "worst_quantiles": self.worst_quantiles,
             "per_trial": [asdict(m) for m in self.per_trial],
             "chance": self.chance,
             "cmc": self.curve.tolist(),

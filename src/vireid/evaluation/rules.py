@@ -10,6 +10,8 @@ from torch import Tensor
 
 from vireid.types import Features, VireidError
 
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -26,7 +28,11 @@ class Labels:
     def __post_init__(self) -> None:
         """Raise `VireidError` where the labels are not whole numbers, one of each kind per image."""
         for name, labels in vars(self).items():
-            if labels is not None and (labels.ndim != 1 or labels.dtype.is_floating_point or len(labels) != len(self)):
+            if name == "images" and labels is None:
+                continue
+            if not isinstance(labels, Tensor):
+                raise VireidError(f"labels: {name}: expected a tensor of whole numbers, got {type(labels).__name__}")
+            if labels.ndim != 1 or labels.dtype not in _WHOLE or len(labels) != len(self):
                 kind = str(labels.dtype).removeprefix("torch.")
                 raise VireidError(
                     f"labels: {name}: expected ({len(self)},) whole numbers, got {kind} of shape {tuple(labels.shape)}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vireid.evaluation.analysis import analyse
 from vireid.evaluation.metrics import chance, score_queries, summarise
-from vireid.evaluation.protocols import TRIALS
+from vireid.evaluation.protocols import TRIALS, Setting, Trial
 from vireid.evaluation.ranked import Method, rank
-from vireid.evaluation.results import short_gallery
+from vireid.evaluation.results import evaluate, short_gallery
 from vireid.evaluation.rules import RULES, Labels, MatchRule
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import unit_rows
@@ -25,6 +27,9 @@ from vireid.types import Features, VireidError
 
 Protocol = Literal["sysu", "regdb", "llcm", "folder"]
 Arrays = dict[str, npt.NDArray[Any]]
+# What NumPy and zipfile raise at files that were damaged, or made to harm.
+_UNREADABLE = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
+               ValueError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 _SIDES = ("query", "gallery")
 _NAMES = [f"{side}_{kind}" for side in _SIDES for kind in ("features", "ids", "cameras")]
 
@@ -45,7 +50,8 @@ def score_file(path: Path | str, protocol: Protocol, beside: Sequence[Method] = 
         JSON types: rank1, rank5, rank10, rank20, map and minp as fractions in [0, 1]; valid_queries and dropped_queries
         (those without a true match); queries, gallery, protocol, method, intervals (95 %, over identities), chance
         (expected rank1 and map of a random order); beside (of each method the numbers, method, intervals and chance);
-        warnings.
+        analysis (worst_ranks, worst_quantiles, thresholds, equal_error, det and, where the file has cameras, cameras;
+        see `analysis.Analysis`); warnings.
 
     Raises:
         VireidError: anything wrong with the file; the message names the array and, where there is one, the row.
@@ -57,8 +63,9 @@ def score_file(path: Path | str, protocol: Protocol, beside: Sequence[Method] = 
         arrays = _read(Path(path))
         sides = _sides(arrays, rule.needs_cameras or "camera-aware" in beside)
         _check_cameras(*sides, rule)
-        report = {"protocol": protocol, "queries": len(sides[0]), "gallery": len(sides[1])}
+        report: dict[str, Any] = {"protocol": protocol, "queries": len(sides[0]), "gallery": len(sides[1])}
         report |= _score(sides, rule, "cosine") | {"beside": [_score(sides, rule, method) for method in beside]}
+        report["analysis"] = _analysis(sides, protocol, with_cameras="query_cameras" in arrays)
     except VireidError as error:
         raise VireidError(f"{path}: {error}") from error
     ranked = len(torch.unique(sides[1].identities)) if rule.identity_cmc else len(sides[1])
@@ -72,6 +79,17 @@ def _score(sides: tuple[Features, Features], rule: MatchRule, method: Method) ->
     rank1, mean_ap = chance(scores)
     found = {name: list(bounds) for name, bounds in intervals([scores]).items()}
     return {"method": ranking.method, **metrics, "intervals": found, "chance": {"rank1": rank1, "map": mean_ap}}
+
+
+def _analysis(sides: tuple[Features, Features], protocol: Protocol, *, with_cameras: bool) -> dict[str, Any]:
+    """Look behind the plain numbers; what a file does not tell (modalities, perhaps cameras) has no table."""
+    both = Features(*(torch.cat([getattr(side, f.name) for side in sides]) for f in fields(Features)))
+    rows = np.arange(len(both))
+    trial = Trial(rows[: len(sides[0])], rows[len(sides[0]) :])
+    setting = Setting(protocol, "whole", "query-to-gallery", "whole", None, RULES[protocol], (trial,), official=False)
+    found = analyse(both, evaluate(both, setting)).to_dict()
+    names = ("worst_ranks", "worst_quantiles", "thresholds", "equal_error", "det", *["cameras"] * with_cameras)
+    return {name: found[name] for name in names}
 
 
 def _warnings(report: dict[str, Any]) -> list[str]:
@@ -97,7 +115,7 @@ def _read(path: Path) -> Arrays:
             file.seek(0)
             with np.load(file, allow_pickle=False) as content:
                 return {name: content[name] for name in content.files if name in _NAMES}
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise VireidError(f"cannot be read as .npz ({reason}); write plain arrays with numpy.savez") from error
 

@@ -13,8 +13,10 @@ from vireid.reporting.wording import direction_name, plain_results
 
 def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     """Confidence intervals, camera and modality pairs, alarm thresholds, and the test against another run."""
-    makers = [_intervals, _pairs, _thresholds] if evaluation.analyses else []
-    return tuple(make(evaluation) for make in makers + ([_differences] if evaluation.differences else []))
+    makers = [_intervals]
+    makers += [_pairs, _thresholds] if evaluation.analyses else []
+    makers += [_differences] if evaluation.differences else []
+    return tuple(make(evaluation) for make in makers)
 
 
 def det_curve(evaluation: Evaluation) -> Curve:
@@ -31,9 +33,10 @@ def det_curve(evaluation: Evaluation) -> Curve:
 
 def _intervals(evaluation: Evaluation) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for name, analysis in evaluation.analyses.items():
-        shown = [f"{100 * low:.1f} to {100 * high:.1f}" for low, high in analysis.intervals.values()]
-        worst = [f"{analysis.worst_quantiles[q]:.0f}" for q in ("median", "90 %", "all")]
+    # The plain result is the first of each setting.
+    for name, result in sorted({r.setting.name: r for r in reversed(evaluation.results)}.items()):
+        shown = [f"{100 * low:.1f} to {100 * high:.1f}" for low, high in result.intervals.values()]
+        worst = [f"{rank:.0f}" for rank in result.worst_quantiles.values()]
         rows.append((name, *shown, *worst))
     columns = ("Setting", "R1", "R5", "R10", "R20", "mAP", "mINP", "Worst match: median", "90 %", "last")
     note = "Percent, 95 % bootstrap intervals over identities; rank of a query's worst match, in images."

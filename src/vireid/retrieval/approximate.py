@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from vireid.retrieval.neighbours import Embeddings, nearest, tensor
-from vireid.retrieval.ranking import Neighbours, unit_rows
+from vireid.retrieval.ranking import Neighbours, check_embeddings, unit_rows
+from vireid.types import VireidError
 
 _BLOCK = 65536
 _SAMPLE = 32
@@ -33,7 +34,13 @@ class GalleryIndex:
             gallery: as for `nearest`.
             approximate: use FAISS; a warning says so where it is missing.
             visited: share of the index's cells that a search visits; more is slower and finds more.
+
+        Raises:
+            VireidError: a gallery that `nearest` would refuse, ``visited`` outside 0..1.
         """
+        if not 0 < visited <= 1:
+            raise VireidError(f"visited: expected a share above 0, at most 1, got {visited}")
+        check_embeddings(tensor(gallery), "gallery")
         self._gallery = gallery
         self._index: Any = None
         if approximate:
@@ -78,6 +85,7 @@ def _build(faiss: Any, gallery: Embeddings, visited: float) -> Any:
     count, dimensions = gallery.shape
     cells = max(1, min(int(4 * count**0.5), count // 39))
     index = faiss.index_factory(dimensions, f"IVF{cells},SQfp16", faiss.METRIC_INNER_PRODUCT)
+    index.cp.min_points_per_centroid = 1  # a small gallery is no reason for a message
     chosen = np.unique(np.linspace(0, count - 1, min(count, 64 * cells)).astype(np.int64))
     index.train(_unit_array(gallery[chosen], 0))
     for start in range(0, count, _BLOCK):

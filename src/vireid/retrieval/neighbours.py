@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vireid.retrieval.ranking import BLOCK_VALUES, Neighbours, stable_topk, unit_rows
+from vireid.retrieval.ranking import (
+    BLOCK_VALUES,
+    Neighbours,
+    check_embeddings,
+    limited,
+    spread,
+    stable_topk,
+    unit_rows,
+)
 from vireid.types import VireidError
 
 Embeddings = Tensor | npt.NDArray[np.floating[Any]]
@@ -42,31 +49,21 @@ def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
     Raises:
         VireidError: k below 1; either side is empty, of another dimension, or has a row without direction.
     """
-    if k < 1 or gallery.ndim != 2 or query.ndim != 2 or gallery.shape[1] != query.shape[1]:
+    unit, rows = unit_rows(query, "query").detach(), tensor(gallery).detach()
+    check_embeddings(rows, "gallery")
+    if unit.shape[1] != rows.shape[1]:
         raise VireidError(
-            f"search: expected k of at least 1 and two (n, d) arrays of the same d, got k {k}, query "
-            f"{tuple(query.shape)}, gallery {tuple(gallery.shape)}"
+            f"search: query {tuple(unit.shape)} and gallery {tuple(rows.shape)} differ in dimension; "
+            "they must come from the same model"
         )
-    if not len(gallery):
-        raise VireidError("gallery: no embeddings; at least one is needed")
-    if k > len(gallery):
-        warnings.warn(f"search: the gallery has {len(gallery)} rows, fewer than the {k} asked for", stacklevel=2)
-    unit = unit_rows(query.detach(), "query")
-    search = partial(_search, unit, tensor(gallery).detach(), min(k, len(gallery)))
-    # On a CPU every thread takes a part of the gallery for itself: threads that share each small product would wait for
-    # one another at each of them, long where another process wants a core.
-    threads = torch.get_num_threads()
-    parts = max(1, min(threads, len(gallery) // _BLOCK)) if unit.device.type == "cpu" else 1
-    if parts == 1:
-        return search(range(len(gallery)))
+    search = partial(_search, unit, rows, limited(k, len(rows)))
+    # On a CPU every thread takes a part of the gallery for itself.
+    parts = max(1, min(torch.get_num_threads(), len(gallery) // _BLOCK)) if unit.device.type == "cpu" else 1
     # Whole blocks, so that products do not depend on the number of threads.
     size = math.ceil(len(gallery) / _BLOCK / parts) * _BLOCK
-    spans = [range(len(gallery))[start : start + size] for start in range(0, len(gallery), size)]
-    try:
-        with ThreadPoolExecutor(parts, initializer=partial(torch.set_num_threads, 1)) as pool:
-            found = list(pool.map(search, spans))
-    finally:
-        torch.set_num_threads(threads)
+    found = spread(search, [range(len(gallery))[start : start + size] for start in range(0, len(gallery), size)], parts)
+    if len(found) == 1:
+        return found[0]
     both = torch.cat([part.similarities for part in found], dim=1)
     # A stable sort keeps the earlier part first among equals.
     values, order = (part[:, : found[0].rows.shape[1]] for part in both.sort(dim=1, descending=True, stable=True))
@@ -113,7 +110,13 @@ def tensor(rows: Embeddings) -> Tensor:
     with warnings.catch_warnings():
         # A file mapped read-only is what it should be.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(rows)
+        try:
+            return torch.from_numpy(rows)
+        except (TypeError, ValueError) as error:  # no array, another byte order, rows in reverse
+            reason = str(error).partition("\n")[0]
+            raise VireidError(
+                f"gallery: expected a tensor or a plain array of this machine's type ({reason})"
+            ) from error
 
 
 def self_neighbours(embeddings: Tensor, k: int) -> tuple[Neighbours, Tensor]:
@@ -150,11 +153,23 @@ def self_neighbours(embeddings: Tensor, k: int) -> tuple[Neighbours, Tensor]:
     step = math.ceil(n / math.ceil(n / _TILE))
     for start in range(0, n, step):
         for offset in range(start, n, step):
+            if offset == start:
+                merge(start, start, _self_product(embeddings[start : start + step]))
+                continue
             tile = embeddings[start : start + step] @ embeddings[offset : offset + step].T
             merge(start, offset, tile)
-            if offset > start:
-                merge(offset, start, tile.T.contiguous())
+            merge(offset, start, tile.T.contiguous())
     return Neighbours(rows, values), farthest
+
+
+def _self_product(rows: Tensor) -> Tensor:
+    """Return rows @ rows.T, a quarter of it copied from its mirror image."""
+    half = len(rows) // 2
+    product = rows.new_empty(len(rows), len(rows))
+    product[:half] = rows[:half] @ rows.T
+    product[half:, half:] = rows[half:] @ rows[half:].T
+    product[half:, :half] = product[:half, half:].T
+    return product
 
 
 def settle_near_ties(embeddings: Tensor, found: Neighbours, cuts: tuple[int, ...]) -> Tensor:

@@ -7,19 +7,30 @@ similarities rank in gallery order.
 
 from __future__ import annotations
 
+import math
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from vireid.types import VireidError
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 BLOCK_VALUES = 1 << 22
 """Similarity values held at a time unless the caller says otherwise (float32: 16 MiB)."""
 _CHUNK = 256
 """Rows scaled at a time: few enough to stay in the cache between measuring and dividing."""
+_THIN = 32
+"""Queries below which a block is too thin to be worth a thread of its own: it reads the whole gallery."""
+_FOLDS = 8
+"""Columns of a group whose best stands for it in the first round of `stable_topk`."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +63,14 @@ class Ranking(ABC):
     method: str
     queries: int
     gallery: int
+    device: torch.device
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Tensor:
-        """Return the similarities of queries start..stop, (stop - start, gallery), in a tensor of the caller's own."""
+        """Return the similarities of queries start..stop, (stop - start, gallery), in a tensor of the caller's own.
+
+        May be called by several threads at once.
+        """
 
     def blocks(self, values: int = BLOCK_VALUES) -> Iterator[tuple[slice, Tensor]]:
         """Yield (query rows, their similarities) in order, at most ``values`` values (but one query) at a time."""
@@ -64,9 +79,26 @@ class Ranking(ABC):
             stop = min(start + step, self.queries)
             yield slice(start, stop), self.block(start, stop)
 
+    def map(self, work: Callable[[slice, Tensor], Found], values: int = BLOCK_VALUES) -> list[Found]:
+        """Return what ``work`` makes of each of the `blocks`, in order; on a CPU every core works on another block.
+
+        The blocks that are held at a time have at most ``values`` values (but one query) together.
+        """
+        rows = max(1, values // max(1, self.gallery))
+        workers = min(torch.get_num_threads(), max(1, rows // _THIN)) if self.device.type == "cpu" else 1
+        step = min(rows // workers, math.ceil(self.queries / workers))
+        starts = range(0, self.queries, step)
+
+        def one(start: int) -> Found:
+            stop = min(start + step, self.queries)
+            return work(slice(start, stop), self.block(start, stop))
+
+        return spread(one, starts, workers)
+
     def top(self, k: int) -> Neighbours:
-        """Return the k best gallery rows of each query (all of them where the gallery is smaller)."""
-        found = [stable_topk(similarity, min(k, self.gallery)) for _, similarity in self.blocks()]
+        """Return the k best gallery rows of each query (all of them, with a warning, where the gallery is smaller)."""
+        count = limited(k, self.gallery)
+        found = self.map(lambda _, similarity: stable_topk(similarity, count))
         return Neighbours(torch.cat([rows for rows, _ in found]), torch.cat([values for _, values in found]))
 
 
@@ -83,7 +115,7 @@ class CosineRanking(Ranking):
                 f"query embeddings have {self._query.shape[1]} dimensions, gallery embeddings "
                 f"{self._gallery.shape[1]}: they must come from the same model"
             )
-        self.queries, self.gallery = len(query), len(gallery)
+        self.queries, self.gallery, self.device = len(query), len(gallery), query.device
 
     def block(self, start: int, stop: int) -> Tensor:
         return self._query[start:stop] @ self._gallery.T
@@ -93,16 +125,38 @@ class MatrixRanking(Ranking):
     """Ranking by a (queries, gallery) floating-point matrix of similarities that already exists."""
 
     def __init__(self, similarity: Tensor, method: str = "matrix") -> None:
-        if similarity.ndim != 2 or not similarity.is_floating_point() or not bool(torch.isfinite(similarity).all()):
-            raise VireidError("similarity: expected a floating-point (queries, gallery) matrix without NaN or infinity")
+        wanted = "similarity: expected a floating-point (queries, gallery) tensor without NaN or infinity"
+        if not isinstance(similarity, Tensor) or similarity.ndim != 2 or not similarity.is_floating_point():
+            raise VireidError(wanted)
         if 0 in similarity.shape:
             raise VireidError(f"similarity: nothing to rank in a matrix of shape {tuple(similarity.shape)}")
+        if not bool(torch.stack(similarity.aminmax()).isfinite().all()):
+            raise VireidError(wanted)
         self._similarity, self.method = similarity, method
         self.queries, self.gallery = similarity.shape
+        self.device = similarity.device
 
     def block(self, start: int, stop: int) -> Tensor:
         # At least float32: lower precision cannot count the images ahead of a match.
         return self._similarity[start:stop].to(torch.promote_types(self._similarity.dtype, torch.float32), copy=True)
+
+
+def spread(work: Callable[[Item], Found], items: Sequence[Item], workers: int) -> list[Found]:
+    """Return the work on every item, ``workers`` of them at a time, each in its share of PyTorch's threads.
+
+    Threads that share each small operation would wait for one another at each of them, long where another process
+    wants a core.
+    """
+    if min(workers, len(items)) <= 1:
+        return [work(item) for item in items]
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(
+            workers, initializer=partial(torch.set_num_threads, max(1, threads // workers))
+        ) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def unit_rows(embeddings: Tensor, name: str, *, first: int = 0, out: Tensor | None = None) -> Tensor:
@@ -117,17 +171,34 @@ def unit_rows(embeddings: Tensor, name: str, *, first: int = 0, out: Tensor | No
     Raises:
         VireidError: wrong shape or type, no rows, NaN or infinite values, an all-zero row (it has no cosine).
     """
-    if embeddings.ndim != 2 or not embeddings.is_floating_point():
-        shape, kind = tuple(embeddings.shape), str(embeddings.dtype).removeprefix("torch.")
-        raise VireidError(f"{name}: expected floating-point embeddings of shape (n, d), got {kind} of shape {shape}")
-    if 0 in embeddings.shape:
-        raise VireidError(f"{name}: no embeddings (shape {tuple(embeddings.shape)}); at least one is needed")
+    check_embeddings(embeddings, name)
     out = torch.empty(embeddings.shape, device=embeddings.device) if out is None else out
     wide = torch.promote_types(embeddings.dtype, out.dtype)
     for start in range(0, len(embeddings), _CHUNK):
         part = slice(start, start + _CHUNK)
         out[part] = _unit(embeddings[part], name, wide, first + start)
     return out
+
+
+def check_embeddings(embeddings: object, name: str) -> None:
+    """Raise `VireidError` for anything but a tensor of (n, d) floating-point values, n and d at least 1."""
+    if not isinstance(embeddings, Tensor):
+        kind = type(embeddings).__name__
+        raise VireidError(f"{name}: expected a tensor, got {kind}; torch.from_numpy makes one of an array")
+    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        shape, kind = tuple(embeddings.shape), str(embeddings.dtype).removeprefix("torch.")
+        raise VireidError(f"{name}: expected floating-point embeddings of shape (n, d), got {kind} of shape {shape}")
+    if 0 in embeddings.shape:
+        raise VireidError(f"{name}: no embeddings (shape {tuple(embeddings.shape)}); at least one is needed")
+
+
+def limited(k: int, gallery: int) -> int:
+    """Return ``k`` or, with a warning, the size of a gallery that is smaller; `VireidError` for k below 1."""
+    if k < 1:
+        raise VireidError(f"search: expected k of at least 1, got {k}")
+    if k > gallery:
+        warnings.warn(f"search: the gallery has {gallery} rows, fewer than the {k} asked for", stacklevel=3)
+    return min(k, gallery)
 
 
 def _unit(rows: Tensor, name: str, dtype: torch.dtype, first: int) -> Tensor:
@@ -161,7 +232,7 @@ def stable_topk(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     width = similarity.shape[1]
     # One entry more than asked for shows whether the cut falls between equals.
-    values, columns = similarity.topk(min(k + 1, width), dim=1)
+    values, columns = _topk(similarity, min(k + 1, width))
     cut = values[:, k - 1] == values[:, k] if k < width else None
     columns, by_column = columns[:, :k].sort(dim=1)
     values, by_value = values[:, :k].gather(1, by_column).sort(dim=1, descending=True, stable=True)
@@ -170,3 +241,19 @@ def stable_topk(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
         full, order = similarity[cut].sort(dim=1, descending=True, stable=True)
         values[cut], columns[cut] = full[:, :k], order[:, :k]
     return columns, values
+
+
+def _topk(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """`Tensor.topk` in two rounds where rows are long: the k best are in the k groups with the best maxima."""
+    width = similarity.shape[1]
+    groups = width // _FOLDS
+    if k > groups // 4:
+        values, columns = similarity.topk(k, dim=1)
+        return values, columns
+    folded = groups * _FOLDS
+    best = similarity[:, :folded].unflatten(1, (_FOLDS, groups)).amax(dim=1).topk(k, dim=1, sorted=False).indices
+    folds = torch.arange(0, folded, groups, device=best.device)
+    rest = torch.arange(folded, width, device=best.device).expand(len(best), -1)
+    columns = torch.cat([(best[:, None] + folds[:, None]).flatten(1), rest], dim=1)
+    values, found = similarity.gather(1, columns).topk(k, dim=1)
+    return values, columns.gather(1, found)

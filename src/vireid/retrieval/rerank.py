@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vireid.retrieval.neighbours import self_neighbours, settle_near_ties
-from vireid.retrieval.ranking import Ranking, unit_rows
+from vireid.retrieval.ranking import Ranking, check_embeddings, unit_rows
 from vireid.types import VireidError
 
 _ROWS = 1024
@@ -71,13 +71,15 @@ class KReciprocalRanking(Ranking):
         """
         if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
             raise VireidError(f"re-ranking: expected k1 and k2 of at least 1, weight in 0..1, got {k1}, {k2}, {weight}")
-        if query.ndim == gallery.ndim == 2 and query.shape[1] != gallery.shape[1]:
+        check_embeddings(query, "query")
+        check_embeddings(gallery, "gallery")
+        if query.shape[1] != gallery.shape[1]:
             raise VireidError(f"query embeddings have {query.shape[1]} dimensions, gallery {gallery.shape[1]}")
-        self.queries, self.gallery = len(query), len(gallery)
+        self.queries, self.gallery, self.device = len(query), len(gallery), query.device
         n = self.queries + self.gallery
         # Neighbours are searched in float32 and settled in float64, everything after that is float64:
         # neighbourhoods and order are then those of exact arithmetic, on every device.
-        self._embeddings = torch.empty(n, query.shape[-1], dtype=torch.float64, device=query.device)
+        self._embeddings = torch.empty(n, query.shape[1], dtype=torch.float64, device=query.device)
         unit_rows(query, "query", out=self._embeddings[: self.queries])
         unit_rows(gallery, "gallery", out=self._embeddings[self.queries :])
         if k1 >= n:

@@ -23,7 +23,14 @@ class ExpandedRanking(CosineRanking):
     method = "query-expansion"
 
     def __init__(self, query: Tensor, gallery: Tensor, *, count: int = 5, alpha: float = 3.0) -> None:
-        """``query`` (queries, d) and ``gallery`` (gallery, d) embeddings; raises as `CosineRanking` does."""
+        """``query`` (queries, d) and ``gallery`` (gallery, d) embeddings; raises as `CosineRanking` does.
+
+        ``count`` of at least 1, ``alpha`` of at least 0, else `VireidError`.
+        """
+        if count < 1 or alpha < 0:
+            raise VireidError(
+                f"query expansion: expected count of at least 1 and alpha of at least 0, got {count}, {alpha}"
+            )
         super().__init__(query, gallery)
         near = self.top(count)
         weights = near.similarities.clamp_min(0) ** alpha
@@ -53,6 +60,8 @@ class CameraRanking(CosineRanking):
                 f"cameras: {len(query_cameras)} and {len(gallery_cameras)} labels for {self.queries} queries "
                 f"and {self.gallery} gallery images; one label per image is needed"
             )
+        if query_cameras.is_floating_point() or gallery_cameras.is_floating_point():
+            raise VireidError("cameras: expected whole numbers; number the cameras")
         query_means, self._query_camera = _camera_means(self._query, query_cameras)
         gallery_means, self._gallery_camera = _camera_means(self._gallery, gallery_cameras)
         if len(query_means) == len(gallery_means) == 1:
