@@ -16,7 +16,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vireid.data.augment import MEAN, STD
 from vireid.deploy.run import branch_response
 from vireid.models.network import TwoStreamNetwork, embedding
-from vireid.models.pooling import generalised_mean
 from vireid.models.segmented import Branch
 from vireid.types import Modality
 
@@ -29,44 +28,38 @@ INPUT, FEATURE, RESPONSE = "images", "embedding", "response"
 class ModalityGraph(nn.Module):
     """One modality's half of a network in evaluation mode, in expressions that are cheap without autograd.
 
-    BatchNorms and the division by the images' deviation are folded into the convolutions before and after them. The
-    mean is still subtracted, because the border that the first convolution pads must stay at 0.
+    BatchNorms are folded into the convolutions before them.
 
     Args:
         network: not changed.
     """
 
     mean: Tensor
+    scale: Tensor
 
     def __init__(self, network: TwoStreamNetwork, modality: Modality) -> None:
         super().__init__()
-        parts = copy.deepcopy(network).cpu().float().eval()
-        _fold(parts)
-        self.stem = parts.visible if modality is Modality.VISIBLE else parts.infrared
-        self.stem.conv1.weight.data.div_(255 * torch.tensor(STD)[None, :, None, None])
-        self.layer2, self.layer3 = parts.layer2, parts.layer3
-        self.weakening, self.branches = parts.weakening, parts.branches
+        self.network, self.modality = copy.deepcopy(network).cpu().float().eval(), modality
+        _fold(self.network)
+        for branch in cast("list[Branch]", list(self.network.branches)):
+            if branch.pool.power == 3:
+                setattr(branch, "pool", _CubicMean())  # noqa: B010
         self.register_buffer("mean", 255 * torch.tensor(MEAN)[:, None, None])
+        self.register_buffer("scale", 1 / (255 * torch.tensor(STD)[:, None, None]))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 RGB (b, h, w, 3) to features (b, d) and response maps (b, h', w')."""
-        shared = self.stem(images.permute(0, 3, 1, 2).float() - self.mean)
-        for name, stage in (("layer2", self.layer2), ("layer3", self.layer3)):
-            shared = stage(shared)
-            if name in self.weakening:
-                shared = self.weakening[name](shared)
-        branches = cast("list[Branch]", list(self.branches))
-        maps = tuple(branch.layer4(shared) for branch in branches)
-        normed = tuple(b.bnneck(_pooled(m, b.gem_power)) for b, m in zip(branches, maps, strict=True))
-        return embedding(normed), branch_response(maps)
+        pixels = (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        output = self.network(*((pixels, None) if self.modality is Modality.VISIBLE else (None, pixels)))
+        return embedding(output.normed), branch_response(output.maps)
 
 
-def _pooled(maps: Tensor, power: float) -> Tensor:
-    """`generalised_mean` over the positions of (b, c, h, w); the usual cube by multiplications."""
-    if power != 3:
-        return generalised_mean(maps, power, (2, 3))
-    x = maps.clamp_min(1e-6)
-    return (x * x * x).mean((2, 3)).pow(1 / 3)
+class _CubicMean(nn.Module):
+    """`GeneralisedMean` of power 3 by multiplications."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        x = maps.clamp_min(1e-6)
+        return (x * x * x).mean((2, 3)).pow(1 / 3)
 
 
 def _fold(module: nn.Module) -> None:
@@ -114,7 +107,7 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
         notes = {entry.key: entry.value for entry in node.metadata_props}
         scopes = [s for s in ast.literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]")) if s]
         kind = re.sub(r"^node_", "", node.name)
-        node.name = f"{scopes[-2]}/{kind}" if len(scopes) > 1 else kind
+        node.name = f"{scopes[-2].removeprefix('network.')}/{kind}" if len(scopes) > 1 else kind
         del node.metadata_props[:]
         node.ClearField("doc_string")
     for part in (model, model.graph, *model.graph.value_info, *model.graph.input, *model.graph.output):

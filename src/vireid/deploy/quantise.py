@@ -24,7 +24,7 @@ _DRAWN = 10_000
 """Values that are looked at of every tensor in every batch of eight images."""
 
 _TYPES = ["Conv", "Add", "MaxPool", "Relu"]
-_BLOCK = re.compile(r"^(stem\.layer1\.\d+|layer[23]\.\d+|branches\.\d+\.layer4\.\d+|stem)\b")
+_BLOCK = re.compile(r"^((?:(?:visible|infrared)\.)?layer[123]\.\d+|branches\.\d+\.layer4\.\d+|visible|infrared)\b")
 
 
 @dataclass(frozen=True)

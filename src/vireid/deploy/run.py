@@ -12,7 +12,7 @@ from torch import Tensor
 from vireid.data.images import Pixels
 from vireid.deploy.embedder import BATCH, Vectors, check_images
 from vireid.figures.heatmaps import min_max
-from vireid.models.resnet import stage_channels
+from vireid.models.network import TwoStreamNetwork, embedding
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
 from vireid.training.embed import FEATURES, embed_batch
@@ -32,9 +32,11 @@ def model_fingerprint(run: Run) -> str:
 
 
 def dimension_of(run: Run) -> int:
-    """Length of the run's features: all branches' channels together."""
-    model = run.recipe.model
-    return model.branches * stage_channels(model.backbone, model.base_width, 4)
+    """Length of the run's features: those of all branches together."""
+    data = run.recipe.data
+    with torch.device("meta"), torch.no_grad():  # shapes without the work
+        network = TwoStreamNetwork(run.recipe.model, 1).eval()
+        return embedding(network(torch.empty(1, 3, data.height, data.width), None).normed).shape[1]
 
 
 def branch_response(maps: tuple[Tensor, ...]) -> Tensor:

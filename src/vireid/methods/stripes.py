@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from vireid.config import ModelConfig
 from vireid.models.method import Method
-from vireid.models.pooling import generalised_mean
 from vireid.models.resnet import stage_channels
 from vireid.models.segmented import Branch, make_classifier
 
@@ -37,7 +36,7 @@ class StripedBranch(Branch):
         feature_map = self.layer4(shared)
         height, count = feature_map.shape[2], self.count
         rows = [slice(i * height // count, -(-(i + 1) * height // count)) for i in range(count)]
-        pooled = [generalised_mean(feature_map[:, :, part], self.gem_power, (2, 3)) for part in rows]
+        pooled = [self.pool(feature_map[:, :, part]) for part in rows]
         if self.reduce:
             pooled = [reduce(x[:, :, None, None]).flatten(1) for reduce, x in zip(self.reduce, pooled, strict=True)]
         normed = self.bnneck(torch.cat(pooled, 1)).chunk(self.count, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...]) -> Tensor:
@@ -17,3 +17,14 @@ def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...])
         # The mean is homogeneous; scaling by the largest value keeps large powers inside float32's range.
         scale = x.detach().amax(dim, keepdim=True)
         return (x / scale).pow(power).mean(dim).pow(1.0 / power) * scale.squeeze(dim)
+
+
+class GeneralisedMean(nn.Module):
+    """`generalised_mean` over the positions of a map: (b, c, h, w) to (b, c)."""
+
+    def __init__(self, power: float) -> None:
+        super().__init__()
+        self.power = power
+
+    def forward(self, features: Tensor) -> Tensor:
+        return generalised_mean(features, self.power, (2, 3))

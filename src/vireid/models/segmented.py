@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
-from vireid.models.pooling import generalised_mean
+from vireid.models.pooling import GeneralisedMean
 from vireid.models.resnet import make_stage, stage_channels
 
 
@@ -23,7 +23,7 @@ class Branch(nn.Module):
         super().__init__()
         channels = stage_channels(config.backbone, config.base_width, 4)
         self.layer4 = make_stage(config.backbone, config.base_width, 4, config.last_stride)
-        self.gem_power = config.gem_power
+        self.pool = GeneralisedMean(config.gem_power)
         self.bnneck = nn.BatchNorm1d(channels)
         self.bnneck.bias.requires_grad_(False)  # the neck centres features; a learned shift would undo that
         self.classifier: nn.Module = make_classifier(channels, classes)
@@ -31,7 +31,7 @@ class Branch(nn.Module):
     def forward(self, shared: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Map layer3's (b, c, h, w) to layer4's (b, d, h', w') and the features (b, d) before and after the neck."""
         feature_map = self.layer4(shared)
-        pooled = generalised_mean(feature_map, self.gem_power, (2, 3))
+        pooled = self.pool(feature_map)
         return feature_map, (pooled,), (self.bnneck(pooled),)
 
     def classify(self, normed: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
