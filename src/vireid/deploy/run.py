@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from vireid.data.images import Pixels
 from vireid.deploy.embedder import BATCH, Vectors, check_images
 from vireid.figures.heatmaps import min_max
-from vireid.models.network import TwoStreamNetwork, embedding
+from vireid.models.segmented import Branch
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
 from vireid.training.embed import FEATURES, embed_batch
@@ -33,10 +34,7 @@ def model_fingerprint(run: Run) -> str:
 
 def dimension_of(run: Run) -> int:
     """Length of the run's features: those of all branches together."""
-    data = run.recipe.data
-    with torch.device("meta"), torch.no_grad():  # shapes without the work
-        network = TwoStreamNetwork(run.recipe.model, 1).eval()
-        return embedding(network(torch.empty(1, 3, data.height, data.width), None).normed).shape[1]
+    return sum(branch.bnneck.num_features for branch in cast("list[Branch]", list(run.network.branches)))
 
 
 def branch_response(maps: tuple[Tensor, ...]) -> Tensor:
