@@ -18,7 +18,7 @@ import torch
 import vireid
 from vireid.cli.data import data
 from vireid.cli.options import fields_table
-from vireid.cli.reproduce import reproduce
+from vireid.cli.reproduce import noise, reproduce, tune
 from vireid.cli.runs import cost, demo, embed, evaluate, score, train
 from vireid.types import VireidError
 
@@ -32,7 +32,7 @@ app = App(
 app.command(demo)
 app.command(data)
 app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed, reproduce):
+for verb in (evaluate, score, cost, embed, reproduce, tune, noise):
     app.command(verb)
 
 
