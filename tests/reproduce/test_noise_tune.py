@@ -17,12 +17,12 @@ IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 40, 2
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_a_corrupted_image_depends_on_itself_and_its_seed_alone(kind: str) -> None:
-    corrupt = CORRUPTIONS[kind]
-    whole = corrupt(IMAGES, 3, [5, 6, 7])
-    assert whole.shape == IMAGES.shape
+    corrupt, many = CORRUPTIONS[kind], IMAGES.repeat(1, 1, 5, 5)
+    whole = corrupt(many, 3, [5, 6, 7])
+    assert whole.shape == many.shape
     assert whole.dtype == torch.uint8
-    assert torch.equal(corrupt(IMAGES[1:2], 3, [6]), whole[1:2])
-    weak, strong = (corrupt(IMAGES, s, [5, 6, 7]).float() - IMAGES.float() for s in (1, 5))
+    assert torch.equal(corrupt(many[1:2], 3, [6]), whole[1:2])
+    weak, strong = (corrupt(many, s, [5, 6, 7]).float() - many.float() for s in (1, 5))
     assert strong.square().mean() > weak.square().mean() > 0
 
 

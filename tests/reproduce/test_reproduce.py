@@ -58,7 +58,7 @@ def test_tables_share_their_runs(grid: Grid) -> None:
 
 
 def test_unknown_tables_and_grids_that_do_not_fit_are_refused(grid: Grid) -> None:
-    with pytest.raises(VireidError, match="expected one of table1, .* got table9"):
+    with pytest.raises(VireidError, match=r"expected one of table1, .* got table9"):
         plan_reproduction("table9", grid)
     large = make_grid(grid.data, grid.out, recipe="small", overrides=(*SMALL, "data.identities=16"))
     with pytest.raises(VireidError, match=r"does not fit recipe small: P: the data have 5 .*data.identities=N"):
@@ -158,10 +158,21 @@ def test_a_run_that_another_process_holds_is_waited_for(grid: Grid, monkeypatch:
 
 
 def test_a_killed_command_goes_on(grid: Grid) -> None:
-    long = Grid(grid.data, grid.recipe, (*SMALL, "schedule.epochs=40"), 1, grid.out)
-    command = [sys.executable, "-m", "vireid.cli", "reproduce", "fig6", "--data", str(grid.data)]
+    long = Grid(grid.data, grid.recipe, (*SMALL, "schedule.epochs=8"), 1, grid.out)
     code = "from vireid.cli import main; import sys; main(sys.argv[1:])"
-    arguments = [*command[3:], "--recipe", "small", "--seeds", "1", "--out", str(grid.out), *long.overrides]
+    arguments = [
+        "reproduce",
+        "fig6",
+        "--data",
+        str(grid.data),
+        "--recipe",
+        "small",
+        "--seeds",
+        "1",
+        "--out",
+        str(grid.out),
+        *long.overrides,
+    ]
     child = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
