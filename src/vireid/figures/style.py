@@ -121,8 +121,8 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
     return _saved(figure, "png", dpi)
 
 
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write ``figure`` to ``path`` as its suffix says (.png at 300 dpi, .pdf or .svg), atomically.
+def write_figure(path: Path, figure: Figure, dpi: int = 300) -> None:
+    """Write ``figure`` to ``path`` as its suffix says (.png, .pdf or .svg), atomically; ``dpi`` is of its pictures.
 
     Raises:
         VireidError: another suffix, or a file that cannot be written.
@@ -130,7 +130,7 @@ def write_figure(path: Path, figure: Figure) -> None:
     kind = path.suffix.lower().lstrip(".")
     if kind not in {"png", "pdf", "svg"}:
         raise VireidError(f"{path}: a figure is written as .png, .pdf or .svg; give the file one of these endings")
-    content = to_svg(figure).encode("utf-8") if kind == "svg" else _saved(figure, kind, 300)
+    content = to_svg(figure).encode("utf-8") if kind == "svg" else _saved(figure, kind, dpi)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 

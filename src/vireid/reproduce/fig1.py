@@ -63,7 +63,7 @@ def make(grid: Grid) -> Product:
     )
     table = ResultTable("fig1", CAPTION, ("model", "modality", "stage"), COLUMNS, (block,))
     people = [_person(store, pictures, row) for row in range(0, min(2 * PEOPLE, len(samples)), 2)]
-    return Product(table, responses_figure(people))
+    return Product(table, responses_figure(people), dpi=150)
 
 
 def _chosen(dataset: Dataset) -> tuple[Sample, ...]:

@@ -38,7 +38,7 @@ def make(grid: Grid) -> Product:
             rows.append(Row(keys, {"similarity": Value(ranked.entries[0].similarity)}))
     block = Block(label_of_one(grid), "measured", label_of_one(grid), (("", 1),), tuple(rows))
     table = ResultTable("fig6", CAPTION, KEYS, {"similarity": "top similarity"}, (block,))
-    return Product(table, ranked_figure(lists))
+    return Product(table, ranked_figure(lists), dpi=120)
 
 
 ITEM = Item(jobs, make)

@@ -26,6 +26,8 @@ class Product:
 
     table: ResultTable
     figure: Figure
+    dpi: int = 300
+    """Fewer for pictures of many small images, which have no more pixels to show."""
 
 
 @dataclass(frozen=True)
@@ -54,4 +56,4 @@ def write_product(folder: Path, product: Product) -> None:
     write_csv(folder / f"{name}.csv", product.table)
     write_latex(folder / f"{name}.tex", product.table)
     for suffix in (".pdf", ".png"):
-        write_figure(folder / f"{name}{suffix}", product.figure)
+        write_figure(folder / f"{name}{suffix}", product.figure, product.dpi)

@@ -1,0 +1,198 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import OVERRIDES
+from tests.trees import write_sysu
+from vireid.files import write_json
+from vireid.recipes import load_recipe
+from vireid.reproduce import runner
+from vireid.reproduce.command import plan_reproduction, record, reproduce
+from vireid.reproduce.grid import Grid, make_grid, quick_overrides
+from vireid.reproduce.items import item
+from vireid.reproduce.jobs import Job, make_job
+from vireid.reproduce.plan import claimed, make_plan, run_state
+from vireid.reproduce.published import number, published
+from vireid.reproduce.runner import run_grid, run_on
+from vireid.reproduce.table1 import rows
+from vireid.types import VireidError
+
+SMALL = (*OVERRIDES, "schedule.epochs=1", "data.identities=2")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIREID_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Grid:
+    root = write_sysu(tmp_path / "set", train=(1, 2, 3, 4), test=(6, 7, 8), images=2, size=(48, 32))
+    return make_grid(root, tmp_path / "out", recipe="small", seeds=1, overrides=SMALL)
+
+
+def test_equal_settings_are_one_run_whatever_spells_them() -> None:
+    assert make_job("small", ["data.erase=0.3"], 1) == make_job("small", [], 1)
+    assert make_job("small", ["data.erase=0", "model.branches=1"], 0).name == "small--branches=1--erase=0-seed0"
+    assert make_job("small", [], 0, trial=2).name == "small-seed0-trial2"
+    assert make_job("small", ["model.weights=/a/b"], 0).name != make_job("small", ["model.weights=/a_b"], 0).name
+
+
+def test_tables_share_their_runs(grid: Grid) -> None:
+    names = {name: {job.name for job in item(name).jobs(grid)} for name in ("table1", "table2", "fig3", "fig4", "fig5")}
+    assert [len(found) for found in names.values()] == [8, 2, 8, 6, 6]
+    assert names["table2"] <= names["table1"]
+    assert len(names["table1"] & names["fig3"]) == 2  # the baseline, and DFW as the recipe has it
+    assert len(names["fig4"] & names["fig5"]) == 2  # no penalty, and lambda 1 with S 100
+    paper = make_grid(grid.data, grid.out, recipe="small", seeds=1)
+    assert {j.name for j in item("fig5").jobs(paper)} & {j.name for j in item("table1").jobs(paper)}
+
+
+def test_unknown_tables_and_grids_that_do_not_fit_are_refused(grid: Grid) -> None:
+    with pytest.raises(VireidError, match=r"expected one of table1, .* got table9"):
+        plan_reproduction("table9", grid)
+    large = make_grid(grid.data, grid.out, recipe="small", overrides=(*SMALL, "data.identities=16"))
+    with pytest.raises(VireidError, match=r"does not fit recipe small: P: the data have 5 .*data.identities=N"):
+        plan_reproduction("table1", large)
+    with pytest.raises(VireidError, match="no DFW"):
+        plan_reproduction("table1", make_grid(grid.data, grid.out, recipe="small-baseline"))
+    with pytest.raises(VireidError, match="seeds: expected"):
+        make_grid(grid.data, grid.out, seeds=0)
+
+
+def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
+    plan = plan_reproduction("table1", grid)
+    assert [p.state for p in plan.plan] == ["to train"] * 8
+    assert all(p.seconds > 0 for p in plan.plan)
+    (folder,) = reproduce(plan, ["vireid", "reproduce", "table1", "--data", str(grid.data)], say=lambda _: None)
+    assert {p.suffix for p in folder.iterdir()} == {".csv", ".tex", ".pdf", ".png", ".txt"}
+    with (folder / "table1.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    printed = [line for line in lines if line["data"] == "SYSU-MM01 (paper)"]
+    for line, source in zip(printed, published("table1"), strict=True):
+        assert float(line["r1"]) == number(source["sysu_r1"])
+        assert float(line["map"]) == number(source["sysu_map"])
+    ours = [line for line in lines if line["source"] == "measured"]
+    assert len(ours) == len(rows()) == 8
+    assert all(line["data"] == grid.label and 0 <= float(line["r1"]) <= 100 for line in ours)
+    tex = (folder / "table1.tex").read_text()
+    for expected in (
+        r"\toprule",
+        "Published: SYSU-MM01 (paper)",
+        "Measured: set (sysu layout)",
+        "64.24",
+        r"base\_width",
+    ):
+        assert expected in tex
+    assert str(grid.data.parent) not in (folder / "commands.txt").read_text() + tex
+    again = plan_reproduction("table1", grid)
+    assert [p.state for p in again.plan] == ["finished"] * 8
+    assert sum(p.steps for p in again.plan) == 0
+
+
+def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid) -> None:
+    job = grid.jobs()[0]
+    run_grid(grid, [job])
+    path = grid.folder(job) / "run.json"
+    info = json.loads(path.read_text())
+    write_json(path, info | {"recipe": info["recipe"] | {"loss": info["recipe"]["loss"] | {"identity": 0.7}}})
+    with pytest.raises(VireidError, match=r"loss.identity was 0.7 and is now 1.0; delete the folder"):
+        run_state(grid, job)
+    write_json(path, info | {"fingerprint": "other"})
+    with pytest.raises(VireidError, match="data was other"):
+        run_state(grid, job)
+
+
+def note(grid: Grid, job: Job, device: torch.device) -> None:
+    """Stand in for training: a line per run that was worked on, once only."""
+    done = grid.out / f"{job.name}.done"
+    if not done.exists():
+        time.sleep(0.1)
+        with (grid.out / "log").open("a") as file:
+            file.write(f"{job.name} {os.getpid()}\n")
+        done.touch()
+
+
+def fail(grid: Grid, job: Job, device: torch.device) -> None:
+    if job.seed == 1:
+        raise VireidError("the loss is nan")
+    note(grid, job, device)
+
+
+def test_two_devices_share_the_work_and_no_run_is_done_twice(grid: Grid) -> None:
+    many = Grid(grid.data, grid.recipe, grid.overrides, 6, grid.out)
+    grid.out.mkdir()
+    run_on(many, many.jobs(), [torch.device("cpu")] * 2, note)
+    lines = [line.split() for line in (grid.out / "log").read_text().splitlines()]
+    assert sorted(name for name, _ in lines) == sorted(job.name for job in many.jobs())
+
+
+def test_a_failing_run_stops_no_other_and_is_named_at_the_end(grid: Grid) -> None:
+    many = Grid(grid.data, grid.recipe, grid.overrides, 3, grid.out)
+    grid.out.mkdir()
+    with pytest.raises(VireidError, match=r"seed1: the loss is nan; the other runs are done"):
+        run_on(many, many.jobs(), [torch.device("cpu")], fail)
+    assert len((grid.out / "log").read_text().splitlines()) == 2
+
+
+def test_a_run_that_another_process_holds_is_waited_for(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Grid(grid.data, grid.recipe, grid.overrides, 2, grid.out)
+    first, second = two.jobs()
+    order: list[int] = []
+    held = claimed(two.folder(first))
+    assert held.__enter__()
+    monkeypatch.setattr(runner.time, "sleep", lambda _: held.__exit__(None, None, None))
+    assert run_state(two, first) == "running"
+    work: Callable[[Grid, Job, torch.device], None] = lambda g, job, d: order.append(job.seed)  # noqa: E731
+    assert runner.take_turns(two, [first, second], torch.device("cpu"), work) == {}
+    assert order == [1, 0]
+
+
+def test_a_killed_command_goes_on(grid: Grid) -> None:
+    long = Grid(grid.data, grid.recipe, (*SMALL, "schedule.epochs=8"), 1, grid.out)
+    code = "from vireid.cli import main; import sys; main(sys.argv[1:])"
+    arguments = [
+        "reproduce",
+        "fig6",
+        "--data",
+        str(grid.data),
+        "--recipe",
+        "small",
+        "--seeds",
+        "1",
+        "--out",
+        str(grid.out),
+        *long.overrides,
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    folder, limit = long.folder(long.jobs()[0]), time.monotonic() + 60
+    while not list(folder.glob("checkpoints/step-*")) and time.monotonic() < limit and child.poll() is None:
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    (planned,) = make_plan(long, long.jobs())
+    assert planned.state == "interrupted"
+    run_grid(long, long.jobs())
+    assert run_state(long, long.jobs()[0]) == "finished"
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+
+
+def test_quick_says_so(grid: Grid) -> None:
+    quick = make_grid(grid.data, grid.out, recipe="regdb-dfw", quick=True)
+    assert quick.base.schedule.epochs == 12
+    assert quick.base.schedule.milestones == (4, 10)
+    assert quick.label.endswith("quick")
+    assert quick_overrides(load_recipe("small"))[0] == "schedule.epochs=2"
+    assert "quick" in record(quick, "table1", ["vireid"])
