@@ -100,7 +100,7 @@ def calibrated(images: np.ndarray) -> TwoStreamNetwork:
     with torch.no_grad():
         batch = normalise(torch.from_numpy(images[:8]).permute(0, 3, 1, 2))
         network(batch[:4], batch[4:])
-    return network.eval()
+    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 @torch.inference_mode()

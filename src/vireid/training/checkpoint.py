@@ -133,7 +133,8 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
     network = TwoStreamNetwork(recipe.model, info["classes"])
     load_weights(network, folder / MODEL)
-    network.eval().to(device or torch.device("cpu"))
+    # as training runs it: of mixed layouts every convolution would be converted back and forth
+    network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(folder, recipe, network, info)
 
 
