@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,18 @@ def test_python_snippets_run() -> None:
         exec(snippet, {})
 
 
+def started_and_stopped(words: list[str]) -> None:
+    program = Path(sys.executable).with_name("vireid")
+    with subprocess.Popen([program, *words[1:], "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert "#token=" in process.stdout.readline()
+        process.terminate()
+        assert process.wait(60) == 0
+
+
 def test_every_command_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On tiny trees, with a tiny network: ``train`` lines get overrides appended, nothing else is changed."""
+    """On tiny trees, with a tiny network: ``train`` lines get overrides appended, ``reproduce`` ones show their plan only
+    (tests/reproduce runs it), ``serve`` is stopped when it has said where it is."""
     shutil.copytree(demo.parent, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     size = (48, 32)
@@ -46,6 +57,8 @@ def test_every_command_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.Monk
         "$SYSU": write_sysu(tmp_path / "sysu", images=3, size=size),
         "$FOLDER": write_folder(tmp_path / "folder", images=2, size=size),
     }
+    shutil.copytree(demo.with_name("demo-data") / "cam1", tmp_path / "day")
+    shutil.copy(next((demo.with_name("demo-data") / "cam3").rglob("*.jpg")), tmp_path / "night.jpg")
     made = subprocess.run(["make", "-n", "demo", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for line in [line for block in blocks("bash") for line in block.splitlines()]:
         words = [str(places.get(word, word)) for word in line.split(" # ")[0].split()]
@@ -53,7 +66,11 @@ def test_every_command_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.Monk
             assert {"demo": "bin/vireid demo", "test": "bin/python -m pytest"}[words[1]] in made
             continue
         assert words[0] == "vireid", line
+        if words[1] == "serve":
+            started_and_stopped(words)
+            continue
+        appended = {"train": list(OVERRIDES), "reproduce": ["--dry-run", *OVERRIDES]}
         with pytest.raises(SystemExit) as exit_:
-            main(words[1:] + list(OVERRIDES if words[1] == "train" else ()))
+            main(words[1:] + appended.get(words[1], []))
         # data check exits 1: the tree is far smaller than the published set
         assert exit_.value.code in ((1,) if words[1:3] == ["data", "check"] else (0, None)), line
