@@ -48,8 +48,8 @@ def started_and_stopped(words: list[str]) -> None:
 
 
 def test_every_command_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On tiny trees, with a tiny network: ``train`` lines get overrides appended, ``reproduce`` ones show their plan only
-    (tests/reproduce runs it), ``serve`` is stopped when it has said where it is."""
+    """On tiny trees, with a tiny network: ``train`` lines get overrides appended, ``reproduce`` ones show their plan
+    only (tests/reproduce runs it), ``serve`` is stopped when it has said where it is."""
     shutil.copytree(demo.parent, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     size = (48, 32)

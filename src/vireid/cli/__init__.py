@@ -20,7 +20,7 @@ from vireid.cli.data import data
 from vireid.cli.deploy import export
 from vireid.cli.gallery import gallery
 from vireid.cli.options import fields_table
-from vireid.cli.reproduce import noise, reproduce, tune
+from vireid.cli.reproduce import noise, reproduce, scale, tune
 from vireid.cli.runs import cost, demo, embed, evaluate, score, train
 from vireid.cli.serve import serve, token
 from vireid.types import VireidError
@@ -36,7 +36,7 @@ app.command(demo)
 app.command(data)
 app.command(gallery)
 app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed, export, noise, reproduce, serve, token, tune):
+for verb in (evaluate, score, cost, embed, export, noise, reproduce, scale, serve, token, tune):
     app.command(verb)
 
 

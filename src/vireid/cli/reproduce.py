@@ -86,3 +86,21 @@ def noise(
     with bars() as bar:
         folder = write_noise(runs, data, out, bar("corruptions scored"))
     print(f"Results: {folder}")
+
+
+def scale(
+    *,
+    images: Annotated[tuple[int, ...], Parameter(negative="", help="Gallery sizes; by default 1,000 to 30,000.")] = (),
+    out: Annotated[Path, Parameter(help="Folder of the results.")] = Path("reproduce/scale"),
+) -> None:
+    """Measure what ranking and re-ranking cost as the gallery and the number of people in it grow.
+
+    Example: `vireid scale --images 1000 --images 100000`
+    """
+    from vireid.reproduce.scale import IMAGES, write_scale
+    from vireid.reproduce.terminal import scale_table
+
+    with bars() as bar:
+        costs = write_scale(out, images or IMAGES, bar("sizes"))
+    Console().print(scale_table(costs))
+    print(f"Results: {out}")
