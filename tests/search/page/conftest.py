@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,25 +8,13 @@ import pytest
 pytest.importorskip("fastapi", reason="the page is served by FastAPI: pip install 'vireid[search]'")
 pytest.importorskip("playwright", reason="the page is tested in a browser: pip install 'vireid[test]'")
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.search.page.desk import Desk, Upload, window
 from tests.search.page.mock import TOKEN, create_app, served
 from tests.search.page.people import Picture, before, gallery
 
 PEOPLE = 5
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("neither chromium nor google-chrome is installed")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
