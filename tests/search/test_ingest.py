@@ -1,4 +1,4 @@
-"""Images into a gallery: from folders, patterns, manifests and a video; known ones skipped, bad ones told at the end."""
+"""Images into a gallery: from folders, patterns, manifests and a video; known ones skipped, bad ones told."""
 
 from __future__ import annotations
 

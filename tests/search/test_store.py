@@ -1,4 +1,4 @@
-"""What a store survives: a killed process, a full disk, damage, another process, a newer version, a server that ends."""
+"""What a store survives: a killed process, a full disk, damage, another process, a server that ends."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_store_from_the_future_or_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VireidError, match="neither empty nor a gallery"):
         open_gallery(str(tmp_path / "other"), create=ColourEmbedder())
     for bad in ("ftp://host/x", "http://127.0.0.1:1/a-b"):
-        with pytest.raises(VireidError, match="expected a folder|letters, digits"):
+        with pytest.raises(VireidError, match=r"expected a folder|letters, digits"):
             open_gallery(bad)
 
 
