@@ -143,14 +143,15 @@ def test_command_service_and_page_give_one_answer(
         through = by_command(store, query)  # the folder is the service's now: the command asks it
         added = vireid("gallery", "add", store, query, "--model", demo, "--modality", "infrared", "--camera", "night")
         assert "1 added" in added
-        desk = Desk(browser, url).enter(token)
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        desk = Desk(context, url).enter(token)
         desk.give({"name": "night.jpg", "mimeType": "image/jpeg", "buffer": query.read_bytes()})
         desk.page.locator("#query [name=among][value=visible]").check(force=True)
         desk.page.select_option("#top", str(TOP))
         desk.search()
         shown = desk.cards()
         faults = desk.faults
-        desk.context.close()
+        context.close()
     agree(alone, served)
     agree(alone, through)
     agree(alone, shown)
