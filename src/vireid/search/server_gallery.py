@@ -23,9 +23,9 @@ from vireid.types import Modality, VireidError
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-INDEX: dict[str, Any] = {"index_type": "IVF_FLAT", "metric_type": "IP", "params": {"nlist": 128}}
-NPROBE = 16
-"""Lists that a search looks through, of each segment's 128."""
+INDEX: dict[str, Any] = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 8, "efConstruction": 64}}
+EF = 64
+"""Candidates that a search keeps in every segment, at least as many as it returns."""
 _PAGE = 1000
 _WRITE = 64
 """Images of one message: 1.3 MiB of float32 vectors of 4,096 with their thumbnails."""
@@ -135,7 +135,7 @@ class ServerGallery:
                     limit=number,
                     filter=" and ".join(part for part in parts if part),
                     output_fields=_ENTRY,
-                    search_params={"metric_type": "IP", "params": {"nprobe": NPROBE}},
+                    search_params={"metric_type": "IP", "params": {"ef": max(EF, number)}},
                     consistency_level="Session",
                     timeout=TIMEOUT,
                 )
