@@ -41,6 +41,7 @@ def train(
     device: torch.device | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    validated: Callable[[int, float], None] | None = None,
 ) -> Path:
     """Train ``recipe`` on the training identities of ``dataset`` into the run folder ``out`` and return it.
 
@@ -52,6 +53,7 @@ def train(
         resume: continue the run in ``out``; recipe and data must be the same. Nothing there yet starts afresh.
         cache: folder of the pixel cache, see `PixelStore`.
         progress: called with (images decoded, images).
+        validated: called after every epoch with (batches done, validation mAP); what it raises ends the training.
 
     Raises:
         VireidError: bad data or weights, a run already in ``out``, a non-finite loss, a full disk.
@@ -78,7 +80,8 @@ def train(
     store = open_pixels(dataset, samples, recipe.data, cache, progress)
     validation = None
     if held:
-        validation = Validation(held, open_pixels(dataset, held, recipe.data, cache), dataset.layout, info["precision"])
+        pixels = open_pixels(dataset, held, recipe.data, cache)
+        validation = Validation(held, pixels, dataset.layout, info["precision"], validated)
     loop = Loop(recipe, out, network, samples, store, device, validation)
     _run(loop, info)
     return out

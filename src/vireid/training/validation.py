@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,14 @@ class Validation:
     Args:
         samples: images of the held-out identities, row i of ``store`` is sample i.
         precision: as in `vireid.training.device.autocast`.
+        validated: called with every (step, mAP) after it is recorded.
     """
 
     samples: tuple[Sample, ...]
     store: PixelStore
     layout: Layout
     precision: str
+    validated: Callable[[int, float], None] | None = None
 
     def measure(self, network: TwoStreamNetwork, step: int, out: Path, monitor: Monitor) -> None:
         """Record the mAP after ``step`` batches in ``out`` and keep the network if it is the best so far."""
@@ -46,6 +49,8 @@ class Validation:
                 safetensors.torch.save_file(portable(network.state_dict()), path)
         write_json(out / HISTORY, {"map": [*earlier, {"step": step, "map": score}]})
         monitor.record({"step": step, "validation_map": score})
+        if self.validated:
+            self.validated(step, score)
 
     def best(self, out: Path) -> tuple[str, Path]:
         """The rule that chose, in words, and the weights it chose (validation.json says of which step)."""
