@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.tiny import OVERRIDES
 from tests.trees import write_sysu
 from vireid.data import pixels
 from vireid.recipes import load_recipe
+from vireid.reproduce import tuning
 from vireid.reproduce.tuning import tune
 from vireid.types import VireidError
 
@@ -107,3 +109,28 @@ def test_bad_input_is_one_line(root: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(VireidError, match=r"pip install 'vireid\[tune\]'"):
         tune("small", root, tmp_path / "out", 1, overrides=SMALL)
+
+
+def test_prunes_below_the_median_and_repeats_an_interrupted_trial(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def train(*_: object, validated: Callable[[int, float], None]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        for epoch in range(1, 4):
+            validated(epoch, 0.1 if calls == 7 else 0.5 + 0.01 * calls)
+
+    monkeypatch.setattr(tuning, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        tune("small", root, tmp_path / "out", 6, overrides=SMALL)
+    tune("small", root, tmp_path / "out", 6, overrides=SMALL)
+    found = rows(tmp_path / "out")
+    assert [row["state"] for row in found] == ["complete", "fail", *["complete"] * 4, "pruned"]
+    assert found[-1]["epochs"] == "1"
+    settings = [{k: v for k, v in row.items() if "." in k} for row in found]
+    assert settings[1] == settings[2]
+    assert (tmp_path / "out" / "importance.pdf").is_file()

@@ -84,10 +84,6 @@ def _write_csv(path: Path, trials: list[optuna.trial.FrozenTrial]) -> None:
 
 
 def _importances(study: optuna.Study) -> dict[str, float]:
-    import warnings
-
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the evaluator is marked experimental
-        return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,6 +86,7 @@ def tune(
     search = Search(recipe, tuple(overrides), base, replace(open_data(base.data, data, 1), test=()), out)
     split_training(search.dataset, base.data.holdout, search.share, base.training.seed)  # too few: before any trial
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeat, PED-ANOVA
     try:
         (out / "trials").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -113,7 +115,7 @@ def suggest(trial: optuna.Trial, search: Search) -> list[str]:
     if schedule.backbone_factor > 0:
         number("schedule.backbone_factor", schedule.backbone_factor / 5, schedule.backbone_factor * 5, log=True)
     if weakening.after:
-        matrix = weakening.matrix
+        matrix: str = weakening.matrix
         if "model.weakening.matrix" not in fixed:
             matrix = trial.suggest_categorical("model.weakening.matrix", ["D1", "D2", "D3"])
             chosen["model.weakening.matrix"] = matrix
