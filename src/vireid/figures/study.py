@@ -23,6 +23,7 @@ def history_figure(values: Sequence[float]) -> Figure:
         axes.plot(order, 100 * np.array(values), "o", color=PALETTE[0], markersize=3, label="trial")
         axes.step(order, 100 * np.maximum.accumulate(values), color=INK, linewidth=1, where="post", label="best so far")
         axes.set(xlabel="finished trial", ylabel=_LABEL)
+        axes.locator_params(axis="x", integer=True)
         axes.legend()
     return figure
 
@@ -37,6 +38,8 @@ def slices_figure(points: Mapping[str, Sequence[tuple[Any, float]]]) -> Figure:
         for place, (name, pairs) in zip(places.ravel(), points.items(), strict=False):
             place.plot([v for v, _ in pairs], [100 * m for _, m in pairs], "o", color=PALETTE[0], markersize=3)
             place.set_xlabel(printable(name))
+            if not isinstance(pairs[0][0], str):
+                place.locator_params(axis="x", nbins=4)
         for place in places.ravel()[len(points) :]:
             place.set_axis_off()
         for place in places[:, 0]:
@@ -45,7 +48,7 @@ def slices_figure(points: Mapping[str, Sequence[tuple[Any, float]]]) -> Figure:
 
 
 def importance_figure(shares: Mapping[str, float]) -> Figure:
-    """Draw the importance (share, sum 1) of the settings that all trials have."""
+    """Draw the importance (share, sum 1) of the settings."""
     with drawing():
         figure = new_figure(COLUMN_WIDTH, 0.7 + 0.25 * max(1, len(shares)))
         axes = figure.subplots()
