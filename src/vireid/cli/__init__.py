@@ -20,9 +20,11 @@ from vireid.cli.data import data
 from vireid.cli.deploy import export
 from vireid.cli.gallery import gallery
 from vireid.cli.options import fields_table
-from vireid.cli.reproduce import noise, reproduce, scale, tune
+from vireid.cli.reproduce import reproduce
 from vireid.cli.runs import cost, demo, embed, evaluate, score, train
 from vireid.cli.serve import serve, token
+from vireid.cli.studies import noise, scale
+from vireid.cli.tune import tune
 from vireid.types import VireidError
 
 app = App(
@@ -36,7 +38,7 @@ app.command(demo)
 app.command(data)
 app.command(gallery)
 app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed, export, noise, reproduce, scale, serve, token, tune):
+for verb in (evaluate, score, cost, embed, export, reproduce, noise, scale, tune, serve, token):
     app.command(verb)
 
 

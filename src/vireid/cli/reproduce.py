@@ -1,4 +1,4 @@
-"""The verbs that repeat the paper."""
+"""The verb that repeats the paper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from vireid.cli.options import Data, Flag, OwnData, Recipe, Run, bars
+from vireid.cli.options import Flag, bars
 
 OutOption = Annotated[Path, Parameter(help="Folder of the runs, which tables share, and of the results.")]
 
@@ -49,58 +49,3 @@ def reproduce(
     if not dry_run:
         run(planned, ["vireid", *sys.argv[1:]])
 
-
-def tune(
-    recipe: Recipe,
-    *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields in every trial.")],
-    data: Data,
-    trials: Annotated[int, Parameter(help="Finished trials the study is to have, whichever worker made them.")],
-    storage: Annotated[
-        str | None, Parameter(help="File of the study, by default OUT/study.log, or a database server's URL.")
-    ] = None,
-    out: Annotated[Path, Parameter(help="Folder of the trials, the best recipe and the plots.")] = Path("tune"),
-) -> None:
-    """Search the open settings of a recipe on held-out training identities; test identities are never opened.
-
-    The same command again goes on; in a second terminal it helps.
-
-    Example: `vireid tune small --data synvi-1 --trials 30`
-    """
-    from vireid.reproduce.tune import tune as run
-
-    best = run(recipe, data, out, trials, storage, overrides)
-    print(f"The best recipe is {best}\n\nNext: vireid train --recipe {best} --data {data}")
-
-
-def noise(
-    *runs: Run,
-    data: OwnData = None,
-    out: Annotated[Path, Parameter(help="Folder of the results.")] = Path("reproduce/noise"),
-) -> None:
-    """Score runs under noise, blur, low light, occlusion, JPEG and fog; the first run is the others' baseline.
-
-    Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
-    """
-    from vireid.reproduce.noise import write_noise
-
-    with bars() as bar:
-        folder = write_noise(runs, data, out, bar("corruptions scored"))
-    print(f"Results: {folder}")
-
-
-def scale(
-    *,
-    images: Annotated[tuple[int, ...], Parameter(negative="", help="Gallery sizes; by default 1,000 to 30,000.")] = (),
-    out: Annotated[Path, Parameter(help="Folder of the results.")] = Path("reproduce/scale"),
-) -> None:
-    """Measure what ranking and re-ranking cost as the gallery and the number of people in it grow.
-
-    Example: `vireid scale --images 1000 --images 100000`
-    """
-    from vireid.reproduce.scale import IMAGES, write_scale
-    from vireid.reproduce.terminal import scale_table
-
-    with bars() as bar:
-        costs = write_scale(out, images or IMAGES, bar("sizes"))
-    Console().print(scale_table(costs))
-    print(f"Results: {out}")

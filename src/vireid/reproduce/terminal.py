@@ -1,4 +1,4 @@
-"""The plan of a grid, and the costs of a search, as tables for the terminal."""
+"""The plan of a grid as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from vireid.reproduce.plan import Planned
-from vireid.reproduce.scale import QUERIES, Cost
 
 
 def plan_table(plan: Sequence[Planned], label: str) -> Table:
@@ -25,17 +24,6 @@ def plan_table(plan: Sequence[Planned], label: str) -> Table:
         table.add_row(escape(planned.job.name), planned.state, str(planned.steps or ""), expected)
     total = _duration(sum(planned.seconds for planned in left))
     table.caption = f"{len(plan) - len(left)} finished, {len(left)} to train, about {total} one after another"
-    return table
-
-
-def scale_table(costs: Sequence[Cost]) -> Table:
-    """One line per size."""
-    table = Table(title=f"{QUERIES} queries", title_justify="left", box=None, pad_edge=False)
-    for name in ("gallery images", "identities", "ranked, s", "re-ranked, s", "peak memory, GiB"):
-        table.add_column(name, justify="right")
-    for cost in costs:
-        numbers = (f"{cost.rank_seconds:.2f}", f"{cost.rerank_seconds:.2f}", f"{cost.peak_gib:.2f}")
-        table.add_row(f"{cost.images:,}", f"{cost.identities:,}", *numbers)
     return table
 
 
