@@ -30,9 +30,9 @@ from tests.reference.metrics import loop
 from tests.reference.reranking import k_reciprocal_distance
 
 from vireid.evaluation import RULES, Labels, score_queries, summarise
+from vireid.reproduce.scale import DIMENSIONS, clusters, peak_memory
 from vireid.retrieval import KReciprocalRanking, MatrixRanking, nearest
 
-DIMENSIONS = 2048
 GROWTH = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 CASES = (
     ("SYSU all", 3803, 301, (1, 2, 4, 5), 96, 10, "sysu"),
@@ -40,14 +40,6 @@ CASES = (
     ("RegDB", 2060, 2060, (1,), 206, 1, "regdb"),
 )
 """Name, queries, gallery images, gallery cameras, identities, trials, protocol."""
-
-
-def clusters(rows: int, identities: int, seed: int = 0, dimensions: int = DIMENSIONS) -> tuple[Tensor, Tensor]:
-    """Return (rows, dimensions) features of identities with noise, and their identities."""
-    generator = torch.Generator().manual_seed(seed)
-    people = torch.arange(rows) % identities
-    centres = torch.randn(identities, dimensions, generator=generator)
-    return centres[people].add_(torch.randn(rows, dimensions, generator=generator), alpha=3.0), people
 
 
 def seconds(work: Callable[[], object], repeat: int = 1) -> float:
@@ -134,12 +126,6 @@ def grow(rows: int) -> None:
     done = time.perf_counter()
     found = {"encode": encoded - start, "score": done - encoded, "map": score.map}
     print(json.dumps({"rows": rows, **found, "peak": peak_memory(), "before": before}))
-
-
-def peak_memory() -> float:
-    """Return the most memory that this process has held, in GiB. (ru_maxrss would start from the parent's.)"""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
 
 
 def growth(largest: int, plot: Path | None) -> None:

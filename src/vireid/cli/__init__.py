@@ -23,6 +23,7 @@ from vireid.cli.options import fields_table
 from vireid.cli.reproduce import reproduce
 from vireid.cli.runs import cost, demo, embed, evaluate, score, train
 from vireid.cli.serve import serve, token
+from vireid.cli.studies import noise, scale
 from vireid.types import VireidError
 
 app = App(
@@ -36,7 +37,7 @@ app.command(demo)
 app.command(data)
 app.command(gallery)
 app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed, export, reproduce, serve, token):
+for verb in (evaluate, score, cost, embed, export, reproduce, noise, scale, serve, token):
     app.command(verb)
 
 

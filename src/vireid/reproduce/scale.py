@@ -1,0 +1,138 @@
+"""What a search costs as the gallery and its number of identities grow, measured on random features.
+
+Every measurement has a process of its own, whose peak memory is then that of one stage and one size.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vireid.evaluation import RULES, Labels, score_queries
+from vireid.retrieval import KReciprocalRanking, nearest
+from vireid.retrieval.ranking import CosineRanking
+from vireid.types import VireidError
+
+SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
+IMAGES = (4, 20, 100, 500)
+"""Gallery images per identity; the number of identities is the gallery's size divided by these."""
+USUAL_IMAGES = 20
+DIMENSIONS = 2048
+QUERIES = 500
+STAGES = {
+    "rank": "the 20 nearest",
+    "score": "rank all, CMC, mAP, mINP",
+    "re-rank": "k-reciprocal, rank all",
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """``seconds`` of a ``stage`` for all ``queries``; ``peak`` is the most memory its process held, ``before`` the most
+    it had held when libraries and vectors were in place, both in GiB."""
+
+    stage: str
+    gallery: int
+    identities: int
+    queries: int
+    dimensions: int
+    threads: int
+    seconds: float
+    before: float
+    peak: float
+
+
+def plan(sizes: Sequence[int], largest: int) -> list[tuple[str, int, int]]:
+    """Return (stage, gallery, identities): every size with `USUAL_IMAGES` images each, and the largest size with every
+    number of `IMAGES`.
+
+    Raises:
+        VireidError: no size at or below ``largest``, or a size below 1,000.
+    """
+    kept = sorted({size for size in sizes if size <= largest})
+    if not kept or kept[0] < min(SIZES):
+        raise VireidError(
+            f"scale: expected gallery sizes of {min(SIZES)} to the largest, {largest}, got {', '.join(map(str, sizes))}"
+        )
+    cases = [(size, size // USUAL_IMAGES) for size in kept]
+    cases += [(kept[-1], kept[-1] // images) for images in IMAGES if images != USUAL_IMAGES]
+    return [(stage, size, identities) for size, identities in cases for stage in STAGES]
+
+
+def measure_all(
+    cases: Sequence[tuple[str, int, int]], progress: Callable[[int, int], None] | None = None
+) -> list[Measurement]:
+    """Measure the cases of `plan`, one process after the other.
+
+    Raises:
+        VireidError: a process that failed, mostly for lack of memory.
+    """
+    found = []
+    for stage, size, identities in cases:
+        found.append(Measurement(**in_own_process(stage, size, identities)))
+        if progress:
+            progress(len(found), len(cases))
+    return found
+
+
+def in_own_process(stage: str, size: int, identities: int) -> dict[str, Any]:
+    """Run `measure` in a process of its own."""
+    command = [sys.executable, "-m", "vireid.reproduce.scale", stage, str(size), str(identities)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}; is there enough memory?"]
+        raise VireidError(f"scale: {stage} of {size} vectors: {reason[0]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def measure(stage: str, size: int, identities: int) -> Measurement:
+    """Do one stage on ``size`` gallery vectors and `QUERIES` queries, in this process."""
+    features, people = clusters(size + QUERIES, identities)
+    query, gallery = features[:QUERIES], features[QUERIES:]
+    labels = Labels(people, torch.ones_like(people))
+    before = peak_memory()
+    start = time.perf_counter()
+    if stage == "rank":
+        nearest(query, gallery, 20)
+    elif stage == "score":
+        score_queries(CosineRanking(query, gallery), labels[:QUERIES], labels[QUERIES:], RULES["folder"])
+    else:
+        for _ in KReciprocalRanking(query, gallery).blocks():
+            pass
+    seconds, threads = time.perf_counter() - start, torch.get_num_threads()
+    return Measurement(stage, size, identities, QUERIES, DIMENSIONS, threads, seconds, before, peak_memory())
+
+
+def clusters(rows: int, identities: int, seed: int = 0, dimensions: int = DIMENSIONS) -> tuple[Tensor, Tensor]:
+    """Return (rows, dimensions) features of identities with noise, and their identities."""
+    generator = torch.Generator().manual_seed(seed)
+    people = torch.arange(rows) % identities
+    centres = torch.randn(identities, dimensions, generator=generator)
+    return centres[people].add_(torch.randn(rows, dimensions, generator=generator), alpha=3.0), people
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has held, in GiB. (ru_maxrss would start from the parent's.)
+
+    Raises:
+        VireidError: the system has no /proc, as only Linux has.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        raise VireidError("/proc/self/status: not there; peak memory is measured on Linux only") from None
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))))
