@@ -1,0 +1,51 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from vireid.cli import main
+from vireid.reproduce import scale
+from vireid.reproduce.scale import STAGES, clusters, in_own_process, measure_all, plan
+from vireid.types import VireidError
+
+
+def test_plan_grows_the_gallery_then_the_identities_of_the_largest() -> None:
+    cases = plan((1000, 5000, 9000), 5000)
+    assert [case for case in cases if case[0] == "rank"] == [
+        ("rank", 1000, 50), ("rank", 5000, 250), ("rank", 5000, 1250), ("rank", 5000, 50), ("rank", 5000, 10)
+    ]  # fmt: skip
+    assert {stage for stage, *_ in cases} == set(STAGES)
+
+
+@pytest.mark.parametrize(("sizes", "largest"), [((10,), 20_000), ((5000,), 1000), ((), 1000)])
+def test_sizes_out_of_range_are_refused(sizes: tuple[int, ...], largest: int) -> None:
+    with pytest.raises(VireidError, match="scale: expected gallery sizes of 1000 to the largest"):
+        plan(sizes, largest)
+
+
+def test_clusters_hold_every_identity() -> None:
+    features, people = clusters(100, 7, dimensions=16)
+    assert features.shape == (100, 16)
+    assert people.unique().tolist() == list(range(7))
+
+
+def test_command_measures_in_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "IMAGES", (20,))
+    with pytest.raises(SystemExit) as ended:
+        main(["scale", "--sizes", "1000", "--out", str(tmp_path / "out")])
+    assert not ended.value.code
+    lines = list(csv.DictReader((tmp_path / "out" / "scale.csv").read_text().splitlines()))
+    assert [line["stage"] for line in lines] == list(STAGES)
+    for line in lines:
+        assert float(line["seconds"]) > 0
+        assert float(line["peak"]) >= float(line["before"]) > 0
+    assert (tmp_path / "out" / "scale.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "out" / "scale.png").exists()
+
+
+def test_a_failed_process_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale.sys, "executable", "/bin/false")
+    with pytest.raises(VireidError, match=r"scale: rank of 1000 vectors: ended with 1; is there enough memory\?"):
+        in_own_process("rank", 1000, 50)
+    with pytest.raises(VireidError, match="rank of 1000"):
+        measure_all([("rank", 1000, 50)])
