@@ -1,11 +1,12 @@
 import csv
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from vireid.cli import main
 from vireid.reproduce import scale
-from vireid.reproduce.scale import STAGES, clusters, in_own_process, measure_all, plan
+from vireid.reproduce.scale import STAGES, Measurement, clusters, in_own_process, measure_all, plan
 from vireid.types import VireidError
 
 
@@ -47,5 +48,20 @@ def test_a_failed_process_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(scale.sys, "executable", "/bin/false")
     with pytest.raises(VireidError, match=r"scale: rank of 1000 vectors: ended with 1; is there enough memory\?"):
         in_own_process("rank", 1000, 50)
-    with pytest.raises(VireidError, match="rank of 1000"):
-        measure_all([("rank", 1000, 50)])
+
+
+def test_what_is_kept_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def made(stage: str, size: int, identities: int) -> dict[str, object]:
+        asked.append((stage, size, identities))
+        return asdict(Measurement(stage, size, identities, 500, 2048, 1, 1.5, 0.5, 1.0))
+
+    monkeypatch.setattr(scale, "in_own_process", made)
+    cases = [("rank", 1000, 50), ("score", 1000, 50)]
+    first = measure_all(cases[:1], tmp_path)
+    assert measure_all(cases, tmp_path)[0] == first[0]
+    assert asked == cases
+    (tmp_path / "rank-1000-50.json").write_text("{}")
+    with pytest.raises(VireidError, match="expected a result of vireid scale; delete it"):
+        measure_all(cases, tmp_path)

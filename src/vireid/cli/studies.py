@@ -54,7 +54,7 @@ def scale(
 ) -> None:
     """Measure time and peak memory of ranking, scoring and re-ranking against gallery size and number of identities.
 
-    Features are random, each measurement has a process of its own.
+    Features are random, each measurement has a process of its own; what the folder holds is not measured again.
 
     Example: `vireid scale --largest 10000`
     """
@@ -62,7 +62,7 @@ def scale(
     from vireid.reproduce.scale_files import write_scale
 
     with bars() as bar:
-        found = measure_all(plan(sizes or SIZES, largest), bar("measured"))
+        found = measure_all(plan(sizes or SIZES, largest), out / "cells", bar("measured"))
     write_scale(out, found)
     lines = Table("stage", "gallery", "identities", "seconds", "peak memory, GiB")
     for one in found:

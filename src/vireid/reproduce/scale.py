@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vireid.evaluation import RULES, Labels, score_queries
+from vireid.files import read_json, write_json
 from vireid.retrieval import KReciprocalRanking, nearest
 from vireid.retrieval.ranking import CosineRanking
 from vireid.types import VireidError
@@ -69,16 +70,22 @@ def plan(sizes: Sequence[int], largest: int) -> list[tuple[str, int, int]]:
 
 
 def measure_all(
-    cases: Sequence[tuple[str, int, int]], progress: Callable[[int, int], None] | None = None
+    cases: Sequence[tuple[str, int, int]], cells: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[Measurement]:
-    """Measure the cases of `plan`, one process after the other.
+    """Measure the cases of `plan`, one process after the other; what the folder ``cells`` keeps is not measured again.
 
     Raises:
-        VireidError: a process that failed, mostly for lack of memory.
+        VireidError: a process that failed, mostly for lack of memory, or a kept result that is none.
     """
     found = []
     for stage, size, identities in cases:
-        found.append(Measurement(**in_own_process(stage, size, identities)))
+        path = cells / f"{stage}-{size}-{identities}.json"
+        if not path.exists():
+            write_json(path, in_own_process(stage, size, identities))
+        kept = read_json(path, "a result of vireid scale; delete it")
+        if set(kept) != {field.name for field in fields(Measurement)}:
+            raise VireidError(f"{path}: expected a result of vireid scale; delete it")
+        found.append(Measurement(**kept))
         if progress:
             progress(len(found), len(cases))
     return found
