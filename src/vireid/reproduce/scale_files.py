@@ -47,7 +47,7 @@ def scale_figure(found: Sequence[Measurement]) -> Figure:
         seconds = f"seconds for {found[0].queries} queries"
         left.set(xlabel="gallery vectors", ylabel=seconds)
         middle.set(xlabel="gallery vectors", ylabel="peak memory of the process, GiB")
-        right.set(xlabel=f"identities among {largest:,} vectors", ylabel=seconds)
+        right.set(xlabel=f"identities of {largest:,} vectors", ylabel=seconds)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=len(STAGES))
     return figure
 
@@ -60,4 +60,7 @@ def _lines(
         label = f"{stage} ({meaning})"
         axes.loglog([x(one) for one in ones], [y(one) for one in ones], marker="o", markersize=3, label=label,
                     color=PALETTE[number], linestyle=DASHES[number])  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:,g}")  # the usual powers need parsed mathematics
+        axis.set_minor_formatter(lambda *_: "")
     axes.grid()
