@@ -1,39 +1,67 @@
-"""What a search costs: every size in a process of its own, the table, the figure."""
-
 import csv
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from vireid.reproduce.scale import IMAGES_OF_ONE, Cost, measure, scale_figure, write_scale
-from vireid.reproduce.terminal import scale_table
+from vireid.cli import main
+from vireid.reproduce import scale
+from vireid.reproduce.scale import STAGES, Measurement, clusters, in_own_process, measure_all, plan
 from vireid.types import VireidError
 
 
-def test_sizes_are_measured_and_written(tmp_path: Path) -> None:
-    done: list[tuple[int, int]] = []
-    costs = write_scale(tmp_path, (800, 80), lambda *progress: done.append(progress))
-    assert [(cost.images, cost.identities) for cost in costs] == [(80, 20), (800, 200), (80, 2), (800, 20)]
-    assert all(cost.rank_seconds > 0 and cost.rerank_seconds > 0 and cost.peak_gib > 0.05 for cost in costs)
-    with (tmp_path / "scale.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["images"]) for row in rows] == [80, 800, 80, 800]
-    assert float(rows[1]["rerank_seconds"]) == costs[1].rerank_seconds
-    assert (tmp_path / "scale.png").exists()
-    assert done[-1] == (4, 4)
+def test_plan_grows_the_gallery_then_the_identities_of_the_largest() -> None:
+    cases = plan((1000, 5000, 9000), 5000)
+    assert [case for case in cases if case[0] == "rank"] == [
+        ("rank", 1000, 50), ("rank", 5000, 250), ("rank", 5000, 1250), ("rank", 5000, 50), ("rank", 5000, 10)
+    ]  # fmt: skip
+    assert {stage for stage, *_ in cases} == set(STAGES)
 
 
-def test_a_figure_has_a_line_for_each_kind_of_gallery() -> None:
-    costs = [Cost(n, n // each, n / 1e4, n / 1e3, 1.0) for each in IMAGES_OF_ONE for n in (100, 1000)]
-    times, memory = scale_figure(costs).axes
-    assert [len(line.get_xdata()) for line in times.lines] == [2, 2, 2, 2]
-    assert len(memory.lines) == 2
-    assert scale_table(costs).row_count == 4
+@pytest.mark.parametrize(("sizes", "largest"), [((10,), 20_000), ((5000,), 1000), ((), 1000)])
+def test_sizes_out_of_range_are_refused(sizes: tuple[int, ...], largest: int) -> None:
+    with pytest.raises(VireidError, match="scale: expected gallery sizes of 1000 to the largest"):
+        plan(sizes, largest)
 
 
-@pytest.mark.parametrize("images", [(), (10,)])
-def test_sizes_too_small_are_refused(tmp_path: Path, images: tuple[int, ...]) -> None:
-    with pytest.raises(VireidError, match="expected gallery sizes of at least 40"):
-        write_scale(tmp_path, images)
-    with pytest.raises(VireidError, match="expected 1 to 3 identities"):
-        measure(3, 4)
+def test_clusters_hold_every_identity() -> None:
+    features, people = clusters(100, 7, dimensions=16)
+    assert features.shape == (100, 16)
+    assert people.unique().tolist() == list(range(7))
+
+
+def test_command_measures_in_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "IMAGES", (20,))
+    with pytest.raises(SystemExit) as ended:
+        main(["scale", "--sizes", "1000", "--out", str(tmp_path / "out")])
+    assert not ended.value.code
+    lines = list(csv.DictReader((tmp_path / "out" / "scale.csv").read_text().splitlines()))
+    assert [line["stage"] for line in lines] == list(STAGES)
+    for line in lines:
+        assert float(line["seconds"]) > 0
+        assert float(line["peak"]) >= float(line["before"]) > 0
+    assert (tmp_path / "out" / "scale.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "out" / "scale.png").exists()
+
+
+def test_a_failed_process_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale.sys, "executable", "/bin/false")
+    with pytest.raises(VireidError, match=r"scale: rank of 1000 vectors: ended with 1; is there enough memory\?"):
+        in_own_process("rank", 1000, 50)
+
+
+def test_what_is_kept_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def made(stage: str, size: int, identities: int) -> dict[str, object]:
+        asked.append((stage, size, identities))
+        return asdict(Measurement(stage, size, identities, 500, 2048, 1, 1.5, 0.5, 1.0))
+
+    monkeypatch.setattr(scale, "in_own_process", made)
+    cases = [("rank", 1000, 50), ("score", 1000, 50)]
+    first = measure_all(cases[:1], tmp_path)
+    assert measure_all(cases, tmp_path)[0] == first[0]
+    assert asked == cases
+    (tmp_path / "rank-1000-50.json").write_text("{}")
+    with pytest.raises(VireidError, match="expected a result of vireid scale; delete it"):
+        measure_all(cases, tmp_path)

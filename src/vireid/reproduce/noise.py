@@ -1,124 +1,167 @@
-"""Accuracy under corrupted pictures: the mean corruption curve, and the error relative to another run."""
+"""Accuracy under corrupted queries: every corruption and strength, kept as it is found, and the errors they sum to."""
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
+import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-from vireid.data.layouts import open_data, open_pixels
+from vireid.data.layouts import open_data, open_pixels, record_of
 from vireid.data.pixels import PixelStore
-from vireid.evaluation.protocols import settings_for
+from vireid.deploy.run import model_fingerprint
+from vireid.evaluation.protocols import Setting, settings_for
 from vireid.evaluation.results import evaluate
-from vireid.figures.points import Series, points_figure
-from vireid.figures.style import write_figure
-from vireid.files import atomic_path
-from vireid.reproduce.corruptions import CORRUPTIONS
-from vireid.training.checkpoint import load_run
+from vireid.files import read_json, write_json
+from vireid.reproduce import corruptions
+from vireid.reproduce.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from vireid.training.checkpoint import Run, load_run
 from vireid.training.device import default_device
-from vireid.training.embed import FEATURES, embed
-from vireid.training.split import unseen
-from vireid.types import VireidError
+from vireid.training.embed import FEATURES, embed, embed_batch
+from vireid.training.split import fingerprint, unseen
+from vireid.types import Dataset, Features, Modality, VireidError
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-STRENGTHS = (1, 2, 3, 4, 5)
-Scores = dict[str, list[dict[str, float]]]
-"""By corruption, rank1 and map (fractions) of the strengths 0 (clean) to 5."""
+Progress = Callable[[int, int], None]
+NUMBERS = {"rank1": "R1", "map": "mAP"}
+BATCH = 64
+CONSTANTS = ("NOISE", "BLUR", "STOPS", "OCCLUSION", "JPEG", "FOG", "PHOTONS", "GAMMA", "FOG_LEVEL", "FOG_GRID")
 
 
-class CorruptedStore(PixelStore):
-    """The images of another store, corrupted; row i is seeded by i."""
+@dataclass(frozen=True)
+class RunScores:
+    """A run's accuracy: ``clean[setting]`` and ``corrupted[setting][corruption][strength - 1]`` map rank1 and map to
+    fractions. ``data`` names the data set, and says where it is a rendered one."""
 
-    def __init__(self, store: PixelStore, kind: str, strength: int) -> None:
-        self._store, self._kind, self._strength = store, kind, strength
+    run: str
+    data: str
+    clean: dict[str, dict[str, float]]
+    corrupted: dict[str, dict[str, list[dict[str, float]]]]
 
-    def __len__(self) -> int:
-        return len(self._store)
+    def curve(self, setting: str, number: str) -> list[float]:
+        """Clean, then the mean over the corruptions for each strength."""
+        means = [
+            statistics.fmean(levels[s - 1][number] for levels in self.corrupted[setting].values()) for s in STRENGTHS
+        ]
+        return [self.clean[setting][number], *means]
 
-    def batch(self, rows: npt.NDArray[np.int64] | Tensor) -> Tensor:
-        """Corrupted images of the given rows, (b, 3, height, width) uint8."""
-        seeds = [int(row) for row in rows]
-        return CORRUPTIONS[self._kind](self._store.batch(rows), self._strength, seeds)
+    def errors(self, first: RunScores, setting: str, number: str) -> dict[str, float]:
+        """Corruption errors in percent of those of ``first``, and their mean under ``mean``.
+
+        CE_c = 100 sum_s (1 - a_cs) / sum_s (1 - a'_cs), Hendrycks and Dietterich (2019), with rank-1 or mAP for the
+        accuracy a.
+        """
+
+        def error(levels: list[dict[str, float]]) -> float:
+            return max(sum(1 - level[number] for level in levels), 1e-9)  # a run without error divides nothing
+
+        ours, theirs = self.corrupted[setting], first.corrupted[setting]
+        found = {kind: 100 * error(ours[kind]) / error(theirs[kind]) for kind in ours}
+        return found | {"mean": statistics.fmean(found.values())}
 
 
-def corruption_scores(folder: Path, data: Path | None, progress: Callable[[int, int], None] | None = None) -> Scores:
-    """Score a run with all test images, queries and gallery alike, corrupted; in the first setting of the layout.
+def score_runs(
+    folders: Sequence[Path], data: Path | None, out: Path, *, gallery: bool = False, progress: Progress | None = None
+) -> list[RunScores]:
+    """Score finished runs, clean and corrupted, in the official settings of the layout (a plain folder's: both).
+
+    Every result is kept below ``out / "cells"``; what is there of the same model, data and strengths is not computed
+    again.
+
+    Args:
+        data: the data set; None: the one that the runs render.
+        gallery: corrupt the gallery as well as the queries.
+        progress: called with (results found, all).
 
     Raises:
-        VireidError: not a run, not a data set.
+        VireidError: no run, two runs of one name, not a run, not a data set, a folder that cannot be written.
     """
-    run = load_run(folder, default_device())
-    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1), run.info)
-    setting = settings_for(dataset)[0]
-    store = open_pixels(dataset, dataset.test, run.recipe.data)
-    total, done = 1 + len(CORRUPTIONS) * len(STRENGTHS), 0
+    names = [folder.absolute().name for folder in folders]
+    if not folders or len(set(names)) != len(names):
+        raise VireidError(f"noise: expected one or more run folders of different names, got {', '.join(names) or None}")
+    total = len(folders) * (1 + len(CORRUPTIONS) * len(STRENGTHS))
+    done = 0
 
-    def score(pixels: PixelStore) -> dict[str, float]:
+    def step() -> None:
         nonlocal done
-        features = embed(run.network, pixels, dataset.test, precision=run.precision)[FEATURES[0]]
-        mean = evaluate(features, setting).mean
         done += 1
         if progress:
             progress(done, total)
-        return {"rank1": mean["rank1"], "map": mean["map"]}
 
-    clean = score(store)
-    return {kind: [clean, *(score(CorruptedStore(store, kind, s)) for s in STRENGTHS)] for kind in CORRUPTIONS}
+    return [_score_run(folder, data, out / "cells", gallery, step) for folder in folders]
 
 
-def corruption_error(ours: Scores, baseline: Scores) -> float:
-    """Mean over corruptions of the summed mAP error, relative to another run's (Hendrycks and Dietterich, ICLR 2019,
-    with 1 - mAP for the error); below 1 is more robust."""
-    return float(np.mean([_error(ours[kind]) / _error(baseline[kind]) for kind in ours]))
+def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step: Callable[[], None]) -> RunScores:
+    run = load_run(folder, default_device())
+    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1), run.info)
+    if not dataset.test:
+        raise VireidError(f"{dataset.root}: {folder} was trained on all of it; score it on another data set")
+    settings = settings_for(dataset)
+    settings = tuple(s for s in settings if s.official) or settings
+    name, key = folder.absolute().name, _key(run, dataset, gallery)
+    work = _Work(run, dataset, settings, gallery)
+
+    def cell(kind: str, strength: int) -> dict[str, dict[str, float]]:
+        path = cells / name / f"{kind.replace(' ', '-').lower()}-{strength}.json"
+        kept = read_json(path, "a result of vireid noise; delete it") if path.exists() else {}
+        if kept.get("key") != key:
+            kept = {"key": key, "scores": work.scores(kind, strength)}
+            write_json(path, kept)
+        step()
+        scores: dict[str, dict[str, float]] = kept["scores"]
+        return scores
+
+    clean = cell("clean", 0)
+    found = {kind: [cell(kind, strength) for strength in STRENGTHS] for kind in CORRUPTIONS}
+    corrupted = {s.name: {kind: [level[s.name] for level in found[kind]] for kind in found} for s in settings}
+    label = f"{dataset.root.name}{' (rendered)' if record_of(dataset) else ''}"
+    return RunScores(name, label, clean, corrupted)
 
 
-def write_noise(folders: Sequence[Path], data: Path | None, out: Path,
-                progress: Callable[[int, int], None] | None = None) -> Path:  # fmt: skip
-    """Score runs, the first being the baseline of the others' error, and write ``noise.csv``, ``.pdf`` and ``.png``.
+class _Work:
+    """What the results of one run share; images are decoded and clean features made when the first one is missing."""
 
-    Raises:
-        VireidError: no run, runs of one name, or as `corruption_scores`.
-    """
-    names = [folder.resolve().name for folder in folders]
-    if not folders or len(set(names)) != len(names):
-        raise VireidError("noise: expected one or more run folders of different names")
-    scores = {name: corruption_scores(folder, data, progress) for name, folder in zip(names, folders, strict=True)}
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["run", "corruption", "strength", "r1", "map", f"error_relative_to_{names[0]}"])
-    for name, found in scores.items():
-        error = f"{corruption_error(found, scores[names[0]]):.4f}"
-        for kind, levels in found.items():
-            for strength, numbers in enumerate(levels):
-                writer.writerow([name, kind, strength, *(f"{100 * v:.2f}" for v in numbers.values()), error])
-    with atomic_path(out / "noise.csv") as path:
-        path.write_text(buffer.getvalue(), encoding="utf-8")
-    figure = _figure(scores)
-    for suffix in (".pdf", ".png"):
-        write_figure(out / f"noise{suffix}", figure)
-    return out
+    def __init__(self, run: Run, dataset: Dataset, settings: tuple[Setting, ...], gallery: bool) -> None:
+        self._run, self._dataset, self._settings = run, dataset, settings
+        sides = [t.query for s in settings for t in s.trials]
+        sides += [t.gallery for s in settings for t in s.trials] if gallery else []
+        self._rows = np.unique(np.concatenate(sides))
+        self._clean: tuple[PixelStore, Features] | None = None
 
+    def scores(self, kind: str, strength: int) -> dict[str, dict[str, float]]:
+        if self._clean is None:
+            store = open_pixels(self._dataset, self._dataset.test, self._run.recipe.data)
+            found = embed(self._run.network, store, self._dataset.test, precision=self._run.precision)
+            self._clean = store, found[FEATURES[0]]
+        store, features = self._clean
+        if strength:
+            features = self._corrupted(store, features, kind, strength)
+        means = {setting.name: evaluate(features, setting).mean for setting in self._settings}
+        return {name: {number: mean[number] for number in NUMBERS} for name, mean in means.items()}
 
-def _figure(scores: dict[str, Scores]) -> Figure:
-    def series(key: str) -> list[Series]:
-        found = []
-        for name, kinds in scores.items():
-            curves = 100 * np.array([[level[key] for level in levels] for levels in kinds.values()])
-            found.append(Series(f"{name}, mean over {len(kinds)} corruptions (bars: their deviation)",
-                                curves.mean(0), curves.std(0), measured=True))  # fmt: skip
-        return found
-
-    panels = {"R1 (%)": series("rank1"), "mAP (%)": series("map")}
-    return points_figure(panels, ["clean", *map(str, STRENGTHS)], "strength")
+    def _corrupted(self, store: PixelStore, clean: Features, kind: str, strength: int) -> Features:
+        embeddings = clean.embeddings.clone()
+        network = self._run.network
+        network.eval()
+        device = next(network.parameters()).device
+        modalities = clean.modalities.numpy()[self._rows]
+        for modality in Modality:
+            for rows in _batches(self._rows[modalities == modality]):
+                images = corrupt(store.batch(rows), kind, strength, modality, rows).to(device)
+                found = embed_batch(network, images, modality, precision=self._run.precision)[0]
+                embeddings[rows] = found[FEATURES[0]].cpu()
+        return Features(embeddings, clean.identities, clean.cameras, clean.modalities)
 
 
-def _error(levels: Sequence[dict[str, float]]) -> float:
-    return max(sum(1 - level["map"] for level in levels[1:]), 1e-9)
+def _batches(rows: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+
+
+def _key(run: Run, dataset: Dataset, gallery: bool) -> str:
+    facts: list[Any] = [model_fingerprint(run), run.precision, fingerprint(dataset), dataset.trial, gallery]
+    facts += [getattr(corruptions, name) for name in CONSTANTS]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()

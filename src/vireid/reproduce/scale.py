@@ -1,141 +1,145 @@
-"""What a search costs as the gallery and the number of people in it grow: time and memory of ranking and re-ranking."""
+"""What a search costs as the gallery and its number of identities grow, measured on random features.
+
+Every measurement has a process of its own, whose peak memory is then that of one stage and one size.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import multiprocessing
+import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vireid.evaluation.metrics import score_queries, summarise
-from vireid.evaluation.rules import RULES, Labels
-from vireid.figures.style import COLUMN_WIDTH, DASHES, PALETTE, drawing, new_figure, write_figure
-from vireid.files import atomic_path
+from vireid.evaluation import RULES, Labels, score_queries
+from vireid.files import read_json, write_json
+from vireid.retrieval import KReciprocalRanking, nearest
 from vireid.retrieval.ranking import CosineRanking
-from vireid.retrieval.rerank import KReciprocalRanking
 from vireid.types import VireidError
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-IMAGES = (1_000, 3_000, 10_000, 30_000)
-IMAGES_OF_ONE = (4, 40)
-"""Gallery images of a person: the same gallery with many people, and with few."""
-QUERIES = 500
+SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
+IMAGES = (4, 20, 100, 500)
+"""Gallery images per identity; the number of identities is the gallery's size divided by these."""
+USUAL_IMAGES = 20
 DIMENSIONS = 2048
+QUERIES = 500
+STAGES = {
+    "rank": "the 20 nearest",
+    "score": "rank all, CMC, mAP, mINP",
+    "re-rank": "k-reciprocal, rank all",
+}
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Cost of ``QUERIES`` queries: seconds by the clock to rank and score them (CMC, mAP, mINP), plainly and after
-    k-reciprocal re-ranking, and the peak memory of the process, in GiB, PyTorch and the features included."""
+class Measurement:
+    """``seconds`` of a ``stage`` for all ``queries``; ``peak`` is the most memory its process held, ``before`` the most
+    it had held when libraries and vectors were in place, both in GiB."""
 
-    images: int
+    stage: str
+    gallery: int
     identities: int
-    rank_seconds: float
-    rerank_seconds: float
-    peak_gib: float
+    queries: int
+    dimensions: int
+    threads: int
+    seconds: float
+    before: float
+    peak: float
 
 
-def measure(images: int, identities: int) -> Cost:
-    """Measure one size on random features, each person's scattered around a direction of their own.
-
-    Raises:
-        VireidError: fewer images than identities, or a number below 1.
-    """
-    if not 1 <= identities <= images:
-        raise VireidError(f"scale: expected 1 to {images} identities for {images} images, got {identities}")
-    torch.manual_seed(0)
-    people = torch.randn(identities, DIMENSIONS)
-    query, gallery = (_seen(people, rows) for rows in (QUERIES, images))
-    asked, held = (Labels(ids, torch.full_like(ids, camera)) for (_, ids), camera in ((query, 3), (gallery, 1)))
-
-    def score(ranking: CosineRanking | KReciprocalRanking) -> None:
-        summarise(score_queries(ranking, asked, held, RULES["sysu"]))
-
-    ranked = _seconds(lambda: score(CosineRanking(query[0], gallery[0])))
-    reranked = _seconds(lambda: score(KReciprocalRanking(query[0], gallery[0])))
-    return Cost(images, identities, round(ranked, 4), round(reranked, 4), round(_peak_memory(), 3))
-
-
-def write_scale(
-    out: Path, images: Sequence[int] = IMAGES, progress: Callable[[int, int], None] | None = None
-) -> tuple[Cost, ...]:
-    """Measure every size, each in a process of its own, and write ``scale.csv``, ``.pdf`` and ``.png`` into ``out``.
+def plan(sizes: Sequence[int], largest: int) -> list[tuple[str, int, int]]:
+    """Return (stage, gallery, identities): every size with `USUAL_IMAGES` images each, and the largest size with every
+    number of `IMAGES`.
 
     Raises:
-        VireidError: a size below the people it is to hold, or a folder that cannot be written.
+        VireidError: no size at or below ``largest``, or a size below 1,000.
     """
-    if not images or min(images) < max(IMAGES_OF_ONE):
-        raise VireidError(f"scale: expected gallery sizes of at least {max(IMAGES_OF_ONE)} images, got {list(images)}")
-    costs: list[Cost] = []
-    sizes = [(size, size // each) for each in IMAGES_OF_ONE for size in sorted(set(images))]
-    for cost in _measured_alone(sizes):
-        costs.append(cost)
+    kept = sorted({size for size in sizes if size <= largest})
+    if not kept or kept[0] < min(SIZES):
+        raise VireidError(
+            f"scale: expected gallery sizes of {min(SIZES)} to the largest, {largest}, got {', '.join(map(str, sizes))}"
+        )
+    cases = [(size, size // USUAL_IMAGES) for size in kept]
+    cases += [(kept[-1], kept[-1] // images) for images in IMAGES if images != USUAL_IMAGES]
+    return [(stage, size, identities) for size, identities in cases for stage in STAGES]
+
+
+def measure_all(
+    cases: Sequence[tuple[str, int, int]], cells: Path, progress: Callable[[int, int], None] | None = None
+) -> list[Measurement]:
+    """Measure the cases of `plan`, one process after the other; what the folder ``cells`` keeps is not measured again.
+
+    Raises:
+        VireidError: a process that failed, mostly for lack of memory, or a kept result that is none.
+    """
+    found = []
+    for stage, size, identities in cases:
+        path = cells / f"{stage}-{size}-{identities}.json"
+        if not path.exists():
+            write_json(path, in_own_process(stage, size, identities))
+        kept = read_json(path, "a result of vireid scale; delete it")
+        if set(kept) != {field.name for field in fields(Measurement)}:
+            raise VireidError(f"{path}: expected a result of vireid scale; delete it")
+        found.append(Measurement(**kept))
         if progress:
-            progress(len(costs), len(sizes))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [field.name for field in fields(Cost)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, costs))
-    with atomic_path(out / "scale.csv") as path:
-        path.write_text(buffer.getvalue())
-    figure = scale_figure(costs)
-    for suffix in (".pdf", ".png"):
-        write_figure(out / f"scale{suffix}", figure)
-    return tuple(costs)
+            progress(len(found), len(cases))
+    return found
 
 
-def scale_figure(costs: Sequence[Cost]) -> Figure:
-    """Draw seconds and memory over the gallery's images, a line for each number of images of a person."""
-    with drawing():
-        figure = new_figure(COLUMN_WIDTH, 3.6)
-        times, memory = figure.subplots(2, 1, sharex=True)
-        for index, each in enumerate(IMAGES_OF_ONE):
-            part = [cost for cost in costs if cost.identities == cost.images // each]
-            sizes = [cost.images for cost in part]
-            for place, (name, key) in enumerate((("ranked", "rank_seconds"), ("re-ranked", "rerank_seconds"))):
-                label, values = f"{name}, {each} images of a person", [getattr(cost, key) for cost in part]
-                line = {"color": PALETTE[place], "linestyle": DASHES[index], "marker": "os"[index], "markersize": 3}
-                times.plot(sizes, values, label=label, **line)
-            memory.plot(
-                sizes, [cost.peak_gib for cost in part], color=PALETTE[2], linestyle=DASHES[index],
-                marker="os"[index], markersize=3, label=f"{each} images of a person",
-            )  # fmt: skip
-        times.set(xscale="log", yscale="log", ylabel=f"seconds for {QUERIES} queries")
-        memory.set(xlabel="gallery images", ylabel="peak memory, GiB", ylim=(0, None))
-        for axes in (times, memory):
-            axes.grid(visible=True)
-            axes.legend(fontsize=6)
-    return figure
+def in_own_process(stage: str, size: int, identities: int) -> dict[str, Any]:
+    """Run `measure` in a process of its own."""
+    command = [sys.executable, "-m", "vireid.reproduce.scale", stage, str(size), str(identities)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}; is there enough memory?"]
+        raise VireidError(f"scale: {stage} of {size} vectors: {reason[0]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def _measured_alone(sizes: Sequence[tuple[int, int]]) -> Iterator[Cost]:
-    for size in sizes:  # the peak of a process says nothing of the second thing measured in it
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            yield pool.submit(measure, *size).result()
+def measure(stage: str, size: int, identities: int) -> Measurement:
+    """Do one stage on ``size`` gallery vectors and `QUERIES` queries, in this process."""
+    features, people = clusters(size + QUERIES, identities)
+    query, gallery = features[:QUERIES], features[QUERIES:]
+    labels = Labels(people, torch.ones_like(people))
+    before = peak_memory()
+    start = time.perf_counter()
+    if stage == "rank":
+        nearest(query, gallery, 20)
+    elif stage == "score":
+        score_queries(CosineRanking(query, gallery), labels[:QUERIES], labels[QUERIES:], RULES["folder"])
+    else:
+        for _ in KReciprocalRanking(query, gallery).blocks():
+            pass
+    seconds, threads = time.perf_counter() - start, torch.get_num_threads()
+    return Measurement(stage, size, identities, QUERIES, DIMENSIONS, threads, seconds, before, peak_memory())
 
 
-def _seen(people: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    identities = torch.arange(rows) % len(people)
-    return people[identities] + torch.randn(rows, DIMENSIONS), identities
+def clusters(rows: int, identities: int, seed: int = 0, dimensions: int = DIMENSIONS) -> tuple[Tensor, Tensor]:
+    """Return (rows, dimensions) features of identities with noise, and their identities."""
+    generator = torch.Generator().manual_seed(seed)
+    people = torch.arange(rows) % identities
+    centres = torch.randn(identities, dimensions, generator=generator)
+    return centres[people].add_(torch.randn(rows, dimensions, generator=generator), alpha=3.0), people
 
 
-def _peak_memory() -> float:
-    """The most memory that this process has held, in GiB (ru_maxrss would start from the parent's)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def peak_memory() -> float:
+    """Return the most memory that this process has held, in GiB. (ru_maxrss would start from the parent's.)
+
+    Raises:
+        VireidError: the system has no /proc, as only Linux has.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        raise VireidError("/proc/self/status: not there; peak memory is measured on Linux only") from None
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))))

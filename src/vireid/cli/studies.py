@@ -1,0 +1,71 @@
+"""The verbs that answer a reviewer's questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from vireid.cli.options import Flag, Json, OwnData, Run, bars, print_json
+
+
+def noise(
+    *runs: Run,
+    data: OwnData = None,
+    out: Annotated[Path, Parameter(help="Folder of the results; what it holds is not computed again.")] = Path("noise"),
+    gallery: Annotated[bool, Flag, Parameter(help="Corrupt the gallery as well as the queries.")] = False,
+    json: Json = False,
+) -> None:
+    """Score runs under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors relate to the first.
+
+    Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
+    """
+    from vireid.reproduce.noise import NUMBERS, score_runs
+    from vireid.reproduce.noise_files import noise_report, noise_table, write_noise, write_sheet
+    from vireid.reproduce.tables import shown
+
+    with bars() as bar:
+        found = score_runs(runs, data, out, gallery=gallery, progress=bar("corruptions scored"))
+    write_noise(out, found)
+    if data:
+        write_sheet(out, data)
+    if json:
+        print_json(noise_report(found))
+        return
+    table = noise_table(found)
+    for block in table.blocks[: len(NUMBERS)]:
+        lines = Table(*table.keys, *table.columns.values(), title=block.title)
+        for row in block.rows:
+            lines.add_row(*row.keys, *(shown(row.values[column]) for column in table.columns))
+        Console().print(lines)
+    print(f"Results: {out}")
+
+
+def scale(
+    *,
+    sizes: Annotated[
+        tuple[int, ...] | None, Parameter(help="Gallery sizes; by default 1,000 to 100,000.", consume_multiple=True)
+    ] = None,
+    largest: Annotated[int, Parameter(help="Larger sizes are left out.")] = 20_000,
+    out: Annotated[Path, Parameter(help="Folder of the results.")] = Path("scale"),
+) -> None:
+    """Measure time and peak memory of ranking, scoring and re-ranking against gallery size and number of identities.
+
+    Features are random, each measurement has a process of its own; what the folder holds is not measured again.
+
+    Example: `vireid scale --largest 10000`
+    """
+    from vireid.reproduce.scale import SIZES, measure_all, plan
+    from vireid.reproduce.scale_files import write_scale
+
+    with bars() as bar:
+        found = measure_all(plan(sizes or SIZES, largest), out / "cells", bar("measured"))
+    write_scale(out, found)
+    lines = Table("stage", "gallery", "identities", "seconds", "peak memory, GiB")
+    for one in found:
+        lines.add_row(one.stage, f"{one.gallery:,}", f"{one.identities:,}", f"{one.seconds:.2f}", f"{one.peak:.2f}")
+    Console().print(lines)
+    print(f"Results: {out}")
