@@ -34,9 +34,9 @@ from tests.reference.metrics import loop
 from tests.reference.reranking import k_reciprocal_distance
 
 from vireid.evaluation import RULES, Labels, score_queries, summarise
-from vireid.reproduce.scale import DIMENSIONS, clusters, peak_memory
 from vireid.retrieval import KReciprocalRanking, MatrixRanking, nearest
 
+DIMENSIONS = 2048
 GROWTH = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "retrieval-growth.png"
 LIMIT = 8 * 2**30
@@ -48,9 +48,17 @@ CASES = (
 """Name, queries, gallery images, gallery cameras, identities, trials, protocol."""
 
 
-def seconds(work: Callable[[], object], repeat: int = 1) -> float:
-    """Return the shortest of ``repeat`` runs."""
-    times = []
+def clusters(rows: int, identities: int, seed: int = 0, dimensions: int = DIMENSIONS) -> tuple[Tensor, Tensor]:
+    """Return (rows, dimensions) features of identities with noise, and their identities."""
+    generator = torch.Generator().manual_seed(seed)
+    people = torch.arange(rows) % identities
+    centres = torch.randn(identities, dimensions, generator=generator)
+    return centres[people].add_(torch.randn(rows, dimensions, generator=generator), alpha=3.0), people
+
+
+def seconds(work: Callable[[], object], repeat: int = 1) -> tuple[float, float]:
+    """Return the shortest of ``repeat`` runs, by the clock and in processor time."""
+    walls, processors = [], []
     for _ in range(repeat):
         wall, processor = time.perf_counter(), time.process_time()
         work()
@@ -146,7 +154,13 @@ def grow(rows: int) -> None:
     print(json.dumps({"rows": rows, **found, "peak": peak_memory(), "before": before}))
 
 
-def growth(largest: int, plot: Path | None) -> None:
+def peak_memory() -> float:
+    """Return the most memory that this process has held, in GiB. (ru_maxrss would start from the parent's.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
+
+
+def growth(largest: int, plot: Path) -> None:
     """Run every size in a process of its own, whose peak memory is then its own."""
     found: list[dict[str, Any]] = []
     for rows in (size for size in GROWTH if size <= largest):

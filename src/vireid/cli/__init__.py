@@ -24,6 +24,7 @@ from vireid.cli.reproduce import reproduce
 from vireid.cli.runs import cost, demo, embed, evaluate, score, train
 from vireid.cli.serve import serve, token
 from vireid.cli.studies import noise, scale
+from vireid.cli.tune import tune
 from vireid.types import VireidError
 
 app = App(
@@ -37,7 +38,7 @@ app.command(demo)
 app.command(data)
 app.command(gallery)
 app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed, export, reproduce, noise, scale, serve, token):
+for verb in (evaluate, score, cost, embed, export, reproduce, noise, scale, tune, serve, token):
     app.command(verb)
 
 

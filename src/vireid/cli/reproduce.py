@@ -48,4 +48,3 @@ def reproduce(
     Console().print(plan_table(planned.plan, grid.label))
     if not dry_run:
         run(planned, ["vireid", *sys.argv[1:]])
-
