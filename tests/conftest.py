@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium."""
+    """Headless Chromium. While it is open an event loop of Playwright's runs, beside which no test may start its own."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if not path:
         pytest.skip("neither chromium nor google-chrome is installed")

@@ -134,26 +134,28 @@ def suggest(trial: optuna.Trial, search: Search) -> list[str]:
 def _next_trial(search: Search, study: optuna.Study, trials: int, local: bool) -> bool:
     """Run one trial, or wait for those of other processes; False when the study has all its trials."""
     lock = _lock(search.out / ".lock")  # until the trial is counted as running and holds its own lock
+    held: list[IO[str]] = []  # until optuna has written its end: others take a running trial without a lock for dead
     try:
         _release_dead(search, study, local)
         finished, running = _counts(study)
         if finished >= trials:
             return False
         if finished + running < trials:
-            study.optimize(_objective(search, lock.close), n_trials=1, catch=(VireidError,))
+            study.optimize(_objective(search, lock.close, held), n_trials=1, catch=(VireidError,))
             return True
     finally:
-        lock.close()
+        for file in (lock, *held):
+            file.close()
     time.sleep(POLL_SECONDS)
     return True
 
 
-def _objective(search: Search, begun: Callable[[], None]) -> Callable[[optuna.Trial], float]:
+def _objective(search: Search, begun: Callable[[], None], held: list[IO[str]]) -> Callable[[optuna.Trial], float]:
     def objective(trial: optuna.Trial) -> float:
         import optuna
 
         folder = search.out / "trials" / str(trial.number)
-        own = _lock(folder.with_suffix(".lock"))  # goes with the process, however it ends
+        held.append(_lock(folder.with_suffix(".lock")))  # goes with the process, however it ends
         begun()
         best: list[float] = []
 
@@ -178,7 +180,6 @@ def _objective(search: Search, begun: Callable[[], None]) -> Callable[[optuna.Tr
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            own.close()
 
     return objective
 

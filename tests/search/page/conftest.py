@@ -55,7 +55,7 @@ def upload(picture: Picture) -> Upload:
     return {"name": picture.name.replace("/", "-"), "mimeType": "image/jpeg", "buffer": picture.data}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def context(browser: Browser) -> BrowserContext:
     return window(browser)
 
