@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium. While it is open an event loop of Playwright's runs, beside which no test may start its own."""
+    """Headless Chromium. While it is open Playwright runs an event loop, beside which no test may start its own."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if not path:
         pytest.skip("neither chromium nor google-chrome is installed")

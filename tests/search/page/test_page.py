@@ -207,7 +207,8 @@ def test_compare(searched: Desk) -> None:
     expect(right.locator("img")).not_to_have_attribute("src", str(plain))
     searched.press("Escape")
     expect(page.locator("#compare")).to_be_hidden()
-    page.wait_for_function("document.activeElement.querySelector('.rank')?.textContent === '3'")  # when it has closed
+    # the focus returns once the dialog has closed
+    page.wait_for_function("document.activeElement.querySelector('.rank')?.textContent === '3'")
 
 
 def test_export(searched: Desk, night: list[Upload]) -> None:
