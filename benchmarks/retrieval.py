@@ -98,16 +98,18 @@ def versus(slow: tuple[float, float], fast: tuple[float, float]) -> list[str]:
     return [cell for s, f in zip(slow, fast, strict=True) for cell in (f"{s:.2f}", f"{f:.3f}", f"{s / f:.0f}")]
 
 
-def score_all(matrices: list[Tensor], query: Labels, gallery: Labels, protocol: str) -> list[float]:
-    """Return the mAP of every matrix."""
-    return [summarise(score_queries(MatrixRanking(m), query, gallery, RULES[protocol])).map for m in matrices]
+def score_all(matrices: list[Tensor], query: Labels, gallery: Labels, protocol: str) -> list[list[float]]:
+    """Return rank-1, 5, 10, 20, mAP and mINP of every matrix."""
+    found = [summarise(score_queries(MatrixRanking(m), query, gallery, RULES[protocol])) for m in matrices]
+    return [[f.rank1, f.rank5, f.rank10, f.rank20, f.map, f.minp] for f in found]
 
 
-def loop_all(matrices: list[Tensor], query: Labels, gallery: Labels, protocol: str) -> list[float]:
-    """Return the mAP of every matrix, the usual way."""
+def loop_all(matrices: list[Tensor], query: Labels, gallery: Labels, protocol: str) -> list[list[float]]:
+    """Return the same, the usual way."""
     sides = [query.identities, gallery.identities, query.cameras, gallery.cameras]
     q_ids, g_ids, q_cameras, g_cameras = (side.numpy() for side in sides)
-    return [loop(m.numpy(), q_ids, g_ids, q_cameras, g_cameras, protocol).map for m in matrices]
+    found = [loop(m.numpy(), q_ids, g_ids, q_cameras, g_cameras, protocol) for m in matrices]
+    return [[*(float(f.cmc[rank - 1]) for rank in (1, 5, 10, 20)), f.map, f.minp] for f in found]
 
 
 def rerank() -> None:

@@ -97,7 +97,7 @@ def leaks(people: int) -> None:
         row(probe, *(_cell(column[probe]) for column in found.values()))
     table("files", "same camera", "across cameras")
     _files(people)
-    levels = (0.0, 0.2, 0.3, 0.6, 1.0)
+    levels = (0.0, 0.1, 0.2, 0.3, 0.6, 1.0)
     table("histograms", *(f"dial {level:g}" for level in levels))
     columns = [_histograms(numbers, level) for level in levels]
     for probe in columns[0]:
@@ -215,8 +215,10 @@ def baselines(data: Path, runs: list[Path]) -> None:
     for name, embed in kinds.items():
         labels = [[getattr(s, field) for s in dataset.test] for field in ("identity", "camera", "modality")]
         features = Features(torch.from_numpy(embed()), *(torch.tensor(column) for column in labels))
-        means = [evaluate(features, setting).mean for setting in settings]
-        row(name, "", *(f"{100 * mean[number]:.1f}" for mean in means for number in NUMBERS))
+        results = [evaluate(features, setting) for setting in settings]
+        row(name, "", *(f"{100 * result.mean[number]:.1f}" for result in results for number in NUMBERS))
+    chance = [f"{100 * r.chance[n]:.1f}" if n in r.chance else "" for r in results for n in NUMBERS]
+    row("chance", "", *chance)
     by_recipe: dict[str, list[dict[str, dict[str, float]]]] = {}
     for run in runs:
         recipe = read_json(run / "run.json", "a run")["recipe"]["name"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,9 @@ def test_different_queries_cannot_be_compared() -> None:
         compare(trials, (trials[0][torch.arange(5)],))
     with pytest.raises(VireidError, match="different queries"):
         compare(trials, trials + trials)
+    larger = replace(trials[0], candidates=trials[0].candidates + 1)
+    with pytest.raises(VireidError, match="different queries or galleries"):
+        compare(trials, (larger,))
 
 
 def test_no_valid_query() -> None:

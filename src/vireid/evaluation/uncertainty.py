@@ -71,10 +71,10 @@ def compare(
         a `Difference` for each of rank1, rank5, rank10, rank20, map, minp.
 
     Raises:
-        VireidError: the two runs do not have the same queries.
+        VireidError: the two runs differ in their queries, or in how many images or true matches a query has.
     """
     same = len(first) == len(second) and all(
-        torch.equal(a.identities, b.identities) and torch.equal(a.matches, b.matches)
+        all(torch.equal(getattr(a, of), getattr(b, of)) for of in ("identities", "matches", "candidates"))
         for a, b in zip(first, second, strict=True)
     )
     if not same:
