@@ -23,6 +23,7 @@ from vireid.reproduce.jobs import Job, make_job
 from vireid.reproduce.plan import claimed, make_plan, run_state
 from vireid.reproduce.published import number, published
 from vireid.reproduce.runner import run_grid, run_on
+from vireid.reproduce.systems import systems
 from vireid.reproduce.table1 import rows
 from vireid.types import VireidError
 
@@ -196,3 +197,7 @@ def test_quick_says_so(grid: Grid) -> None:
     assert quick.label.endswith("quick")
     assert quick_overrides(load_recipe("small"))[0] == "schedule.epochs=2"
     assert "quick" in record(quick, "table1", ["vireid"])
+
+
+def test_the_compared_systems_are_the_recipes_that_are_not_sizes_of_ours() -> None:
+    assert systems() == ["agw", "bridge", "caj", "hct", "mmn", "strong", "two-stream", "zero-padding"]

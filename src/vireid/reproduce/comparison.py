@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HEADERS = {"r1": "R1", "r10": "R10", "r20": "R20", "map": "mAP"}
 COLUMNS = {f"{side}_{key}": header for side in ("first", "second") for key, header in HEADERS.items()}
 OURS, PLAIN = "this method", "baseline"
+EXTENSIONS = {"bridge": f"{OURS} + bridge"}
+"""Shipped recipes that extend our method, as their rows are called."""
 METHODS = {"cosine": "", "k-reciprocal": ", k-reciprocal re-ranking"}
 PAPER_ROWS = {("cosine", OURS): "Ours", ("k-reciprocal", OURS): "Ours(RK)", ("cosine", "agw"): "AGW",
               ("cosine", "hct"): "HCT", ("cosine", "mmn"): "MMN", ("cosine", "zero-padding"): "Zero-padding",
@@ -98,7 +100,7 @@ class Comparison:
 
 
 def _measured_rows(grid: Grid) -> dict[str, tuple[Job, ...]]:
-    rows = {PLAIN: grid.jobs(*BASELINE)} | {name: system_jobs(grid, name) for name in systems()}
+    rows = {PLAIN: grid.jobs(*BASELINE)} | {EXTENSIONS.get(name, name): system_jobs(grid, name) for name in systems()}
     return rows | {OURS: grid.jobs()}
 
 

@@ -12,14 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 from vireid.search.access import Asked
 from vireid.search.engine import Engine, Picture
 from vireid.search.limits import Refusal, read_form, refused
-from vireid.search.records import Entry, NewImage
+from vireid.search.records import MAX_THUMBNAIL, Entry, NewImage
 from vireid.search.wire import AboutModel, VectorsModel, decode, decode_bytes, explain, modality_of, seconds
 from vireid.types import Modality, VireidError
 
 ABOUT: TypeAdapter[AboutModel | list[AboutModel]] = TypeAdapter(AboutModel | list[AboutModel])
 
 _LARGEST_THUMBNAIL = 512
-_THUMBNAIL_BYTES = 45_000
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,12 @@ def _thumbnail(text: str, field: str) -> bytes:
     data = decode_bytes(text, field)
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            fits = len(data) <= _THUMBNAIL_BYTES and max(image.size) <= _LARGEST_THUMBNAIL
+            fits = len(data) <= MAX_THUMBNAIL and max(image.size) <= _LARGEST_THUMBNAIL
             if fits:
                 image.load()
     except Exception:
         fits = False
     if not fits:
-        most = f"{_THUMBNAIL_BYTES} bytes and {_LARGEST_THUMBNAIL} pixels a side"
+        most = f"{MAX_THUMBNAIL} bytes and {_LARGEST_THUMBNAIL} pixels a side"
         raise VireidError(f"{field}: expected a JPEG of at most {most}; make it from the image again")
     return data
