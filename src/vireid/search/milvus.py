@@ -48,7 +48,8 @@ def told(place: str) -> Iterator[None]:
     try:
         yield
     except (MilvusException, RpcError) as error:
-        text = getattr(error, "message", "") or str(error)
+        details = getattr(error, "details", None)
+        text = getattr(error, "message", "") or (details() if callable(details) else "") or str(error)
         first = text.strip().splitlines()[0][:200] if text.strip() else type(error).__name__
         advice = "check that the server runs and try again; nothing that was acknowledged is lost"
         raise VireidError(f"{place}: Milvus failed ({first}); {advice}") from error
