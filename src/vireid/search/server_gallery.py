@@ -7,7 +7,7 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,8 @@ INDEX: dict[str, Any] = {"index_type": "HNSW", "metric_type": "IP", "params": {"
 EF = 64
 """Candidates that a search keeps in every segment, at least as many as it returns."""
 _PAGE = 1000
+_HANDOVER = 10.0
+"""Seconds that a segment may be on its way between nodes, or from growing to sealed."""
 _WRITE = 64
 """Images of one message: 1.3 MiB of float32 vectors of 4,096 with their thumbnails."""
 _ENTRY = ["id", "name", "modality", "camera", "time", "track"]
@@ -84,13 +86,26 @@ class ServerGallery:
             )
         return settings
 
+    def _read(self, call: Callable[..., Any], **options: Any) -> Any:
+        """Query or search, again for some seconds where a segment is just being handed from one node to another."""
+        from pymilvus.exceptions import MilvusException
+
+        deadline = time.monotonic() + _HANDOVER
+        with told(self._place):
+            while True:
+                try:
+                    return call(self._name, timeout=TIMEOUT, **options)
+                except MilvusException as error:
+                    if "not loaded" not in str(error) or time.monotonic() > deadline:
+                        raise
+                time.sleep(0.2)
+
     def info(self) -> GalleryInfo:
         return summarise(self._settings, self._groups())
 
     def _groups(self) -> list[tuple[int, str, int, float | None, float | None]]:
         """Count by modality and camera; all entries are read again only where their number has changed."""
-        with told(self._place):
-            rows = self._client.query(self._name, filter="", output_fields=["count(*)"], timeout=TIMEOUT)
+        rows = self._read(self._client.query, filter="", output_fields=["count(*)"])
         count = int(rows[0]["count(*)"])
         if self._summary is None or self._summary[0] != count:
             groups: dict[tuple[int, str], list[float | None]] = {}
@@ -128,17 +143,15 @@ class ServerGallery:
         parts = [expression(where), f"id in {json.dumps(where.ids)}" if where.ids else ""]
 
         def find(number: int) -> list[Match]:
-            with told(self._place):
-                found = self._client.search(
-                    self._name,
-                    data=[person.astype(self._settings.dtype)],
-                    limit=number,
-                    filter=" and ".join(part for part in parts if part),
-                    output_fields=_ENTRY,
-                    search_params={"metric_type": "IP", "params": {"ef": max(EF, number)}},
-                    consistency_level="Session",
-                    timeout=TIMEOUT,
-                )
+            found = self._read(
+                self._client.search,
+                data=[person.astype(self._settings.dtype)],
+                limit=number,
+                filter=" and ".join(part for part in parts if part),
+                output_fields=_ENTRY,
+                search_params={"metric_type": "IP", "params": {"ef": max(EF, number)}},
+                consistency_level="Session",
+            )
             return [Match(_entry(hit["entity"] | {"id": hit["id"]}), float(hit["distance"])) for hit in found[0]]
 
         return answer(find, self.vectors, person, top, rerank)
@@ -158,15 +171,13 @@ class ServerGallery:
         while limit is None or len(found) < limit:
             want = _PAGE if limit is None else min(_PAGE, limit - len(found))
             parts = [f'id > "{after}"', expression(where)]
-            with told(self._place):
-                rows = self._client.query(
-                    self._name,
-                    filter=" and ".join(part for part in parts if part),
-                    output_fields=fields,
-                    limit=want,
-                    consistency_level=level,
-                    timeout=TIMEOUT,
-                )
+            rows = self._read(
+                self._client.query,
+                filter=" and ".join(part for part in parts if part),
+                output_fields=fields,
+                limit=want,
+                consistency_level=level,
+            )
             level = "Eventually"  # the first page has waited for all
             found += sorted(rows, key=lambda row: str(row["id"]))
             if len(rows) < want:
@@ -181,10 +192,7 @@ class ServerGallery:
         for start in range(0, len(ids), _PAGE):
             parts = [f"id in {json.dumps(list(ids[start : start + _PAGE]))}", restriction]
             text = " and ".join(part for part in parts if part)
-            with told(self._place):
-                found += self._client.query(
-                    self._name, filter=text, output_fields=fields, consistency_level=level, timeout=TIMEOUT
-                )
+            found += self._read(self._client.query, filter=text, output_fields=fields, consistency_level=level)
         return sorted(found, key=lambda row: str(row["id"]))
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
