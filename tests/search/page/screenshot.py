@@ -44,7 +44,7 @@ def main() -> None:
     service = nullcontext(given.url) if given.url else served(create_app(gallery(24, images=2, height=256), unseen))
     with service as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        desk = Desk(window(browser, color_scheme="dark", viewport={"width": 1200, "height": 720}), url)
+        desk = Desk(window(browser, color_scheme="dark", viewport={"width": 1200, "height": 840}), url)
         shot = Image.open(io.BytesIO(photograph(desk.enter(given.token), files)))
         browser.close()
     with atomic_path(given.out) as temporary:
