@@ -10,21 +10,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from tests.tiny import OVERRIDES
 from tests.trees import write_sysu
 from vireid.files import write_json
 from vireid.recipes import load_recipe
 from vireid.reproduce import runner
-from vireid.reproduce.command import plan_reproduction, record, reproduce
+from vireid.reproduce.command import Reproduction, plan_reproduction, record, reproduce
 from vireid.reproduce.grid import Grid, make_grid, quick_overrides
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job, make_job
-from vireid.reproduce.plan import claimed, make_plan, run_state
+from vireid.reproduce.plan import Planned, State, claimed, make_plan, run_state
 from vireid.reproduce.published import number, published
 from vireid.reproduce.runner import run_grid, run_on
 from vireid.reproduce.systems import systems
 from vireid.reproduce.table1 import rows
+from vireid.reproduce.terminal import shown_plan
 from vireid.types import VireidError
 
 SMALL = (*OVERRIDES, "schedule.epochs=1", "data.identities=2")
@@ -68,6 +70,45 @@ def test_unknown_tables_and_grids_that_do_not_fit_are_refused(grid: Grid) -> Non
         plan_reproduction("table1", make_grid(grid.data, grid.out, recipe="small-baseline"))
     with pytest.raises(VireidError, match="seeds: expected"):
         make_grid(grid.data, grid.out, seeds=0)
+
+
+def plan_lines(grid: Grid, names: tuple[str, ...], states: list[State]) -> list[str]:
+    """The lines of a plan at 80 columns; of its runs, first seeds first, the first have ``states``."""
+    items = {name: item(name) for name in names}
+    jobs = {job.name: job for one in items.values() for job in one.jobs(grid)}
+    states += ["to train"] * (len(jobs) - len(states))
+    left = {"finished": 0, "running": 30, "interrupted": 1000, "to train": 2000}
+    ordered = sorted(jobs.values(), key=lambda job: job.seed)
+    plan = tuple(Planned(j, s, left[s], left[s] / 10) for j, s in zip(ordered, states, strict=True))
+    console = Console(width=80)
+    with console.capture() as text:
+        console.print(shown_plan(Reproduction(grid, items, plan)))
+    return [line.rstrip() for line in text.get().splitlines()]
+
+
+def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> None:
+    long = Grid(grid.data, grid.recipe, grid.overrides, 5, grid.out)
+    waiting: list[State] = ["to train"] * 3
+    states: list[State] = [*["finished"] * 6, "finished", "running", "interrupted", *waiting, *waiting, "finished"]
+    lines = plan_lines(long, ("fig4",), states)
+    found = {line.split("  ")[0]: line.split("  ", 1)[1].split() for line in lines if "train " in line[12:]}
+    assert list(found) == ["no penalty", "S = 20", "S = 50", "S = 100", "S = 150", "S = 200"]
+    assert " ".join(found["no penalty"]) == "0-1 finished; 2-4 to train 6,000 0:10:00"
+    assert " ".join(found["S = 20"]) == "0 finished; 1 running; 2-4 to train 6,030 0:10:03"
+    assert " ".join(found["S = 50"]) == "0 finished; 1 interrupted; 2-4 to train 7,000 0:11:40"
+    assert " ".join(found["S = 100"]) == "0, 2 finished; 1, 3-4 to train 6,000 0:10:00"
+    assert "30 runs on set (sysu layout)" in lines[0]
+    assert "8 finished, 22 to train, about 1:" in lines[-3] + lines[-2]
+    assert str(grid.out / "runs") in "".join(lines[-2:])
+
+
+def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
+    lines = plan_lines(grid, ("table1", "table2", "table3", "fig1", "fig6"), [])
+    (start,) = (i for i, line in enumerate(lines) if line.startswith("for "))
+    rows = [line.split() for line in lines[start + 1 : start + 17]]
+    assert {row[0] for row in rows[:8]} == {"table1"}
+    assert {row[0] for row in rows[8:]} == {"table3"}
+    assert lines[start + 17].startswith("0 finished, 16 to train")
 
 
 def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:

@@ -64,7 +64,6 @@ def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[
 def record(grid: Grid, name: str, command: Sequence[str]) -> str:
     """Return what somebody needs to make the same table: command, versions, revision, machine; no path of this one."""
     words = [Path(word).name if word.startswith(("/", "~")) else word for word in command]
-    runs = dict.fromkeys(job.name for job in item(name).jobs(grid))
     lines = [
         f"command: {shlex.join(words)}",
         f"data: {grid.label}",
@@ -73,6 +72,6 @@ def record(grid: Grid, name: str, command: Sequence[str]) -> str:
         f"machine: {describe(default_device())}",
         f"seeds: {', '.join(str(k) for k in range(grid.seeds))}",
         "runs:",
-        *(f"  {run}" for run in runs),
+        *(f"  {row}: {job.name}" for row, jobs in item(name).rows(grid).items() for job in jobs),
     ]
     return "\n".join(lines) + "\n"

@@ -19,14 +19,14 @@ CAPTION = (
 )
 
 
-def jobs(grid: Grid) -> tuple[Job, ...]:
+def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
     """Return the run of the full method whose lists are shown: the first seed's."""
-    return grid.jobs()[:1]
+    return {"this method": grid.jobs()[:1]}
 
 
 def make(grid: Grid) -> Product:
     """Rank and draw."""
-    run = jobs(grid)[0]
+    (run,) = runs(grid)["this method"]
     evaluation = evaluate_runs([grid.folder(run)], grid.data, trial=run.trial)
     plain = {r.setting.direction: r for r in reversed(evaluation.results) if r.setting.search in ("all", "whole")}
     lists, rows = [], []
@@ -41,4 +41,4 @@ def make(grid: Grid) -> Product:
     return Product(table, ranked_figure(lists), dpi=120)
 
 
-ITEM = Item(jobs, make)
+ITEM = Item(runs, make)

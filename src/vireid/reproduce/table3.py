@@ -4,4 +4,4 @@ from vireid.reproduce.comparison import Comparison
 from vireid.reproduce.items import Item
 
 TABLE = Comparison("table3", "sysu", ("All search", "Indoor search"), ("all", "indoor"), ("sysu_all", "sysu_indoor"))
-ITEM = Item(TABLE.jobs, TABLE.make)
+ITEM = Item(TABLE.runs, TABLE.make)
