@@ -237,7 +237,7 @@ def test_quick_says_so(grid: Grid) -> None:
     assert quick.base.schedule.milestones == (4, 10)
     assert quick.label.endswith("quick")
     assert quick_overrides(load_recipe("small"))[0] == "schedule.epochs=2"
-    assert "quick" in record(quick, "table1", ["vireid"])
+    assert "quick" in record(quick, "table1", "", ["vireid"])
 
 
 def test_the_compared_systems_are_the_recipes_that_are_not_sizes_of_ours() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from vireid.figures.curves import det_figure
-from vireid.figures.report import Cell, Curve, Table
+from vireid.figures.html import Cell, Table
+from vireid.figures.report import Curve
 from vireid.figures.style import to_svg
 from vireid.reporting.evaluate import Evaluation
 from vireid.reporting.wording import direction_name, plain_results

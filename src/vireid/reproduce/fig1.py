@@ -104,4 +104,4 @@ def _spread(shares: npt.NDArray[np.float64]) -> Value:
     return Value(100 * float(shares.mean()), 100 * float(shares.std(ddof=1)) if len(shares) > 1 else None)
 
 
-ITEM = Item(runs, make)
+ITEM = Item(runs, make, COLUMNS)

@@ -32,10 +32,12 @@ class Product:
 
 @dataclass(frozen=True)
 class Item:
-    """A table or figure of the paper: the runs of its rows by what these are called, and what it makes of them."""
+    """A table or figure of the paper: the runs of its rows by what these are called, what it makes of them, and its
+    columns of numbers (see `ResultTable`)."""
 
     rows: Callable[[Grid], dict[str, tuple[Job, ...]]]
     make: Callable[[Grid], Product]
+    columns: dict[str, str]
 
     def jobs(self, grid: Grid) -> tuple[Job, ...]:
         """The runs of all rows."""

@@ -77,7 +77,7 @@ class Sweep:
 
 def sweep_item(sweep: Callable[[Grid], Sweep]) -> Item:
     """Return the table or figure of a sweep."""
-    return Item(lambda grid: sweep(grid).runs(grid), lambda grid: sweep(grid).make(grid))
+    return Item(lambda grid: sweep(grid).runs(grid), lambda grid: sweep(grid).make(grid), COLUMNS)
 
 
 def separation(grid: Grid, pixels: float) -> str:

@@ -88,4 +88,4 @@ def _parts(row: tuple[bool, bool, bool]) -> list[str]:
     return [name for name, there in zip(("DFW", "SLN", "RE"), row, strict=True) if there] or ["none"]
 
 
-ITEM = Item(runs, make)
+ITEM = Item(runs, make, COLUMNS)

@@ -66,7 +66,7 @@ def make(grid: Grid) -> Product:
     size = f"{grid.base.data.height} x {grid.base.data.width}"
     blocks = (
         Block("RegDB, NVIDIA 2080 Ti (paper)", "published", "RegDB (paper)", group, tuple(rows)),
-        Block("counted, at the published input size, printed values in brackets", "measured", "no data", group,
+        Block("counted, at the published input size, printed values in brackets", "measured", "counted, no data", group,
               tuple(counted)),
         Block(f"{grid.label}, {search.title}, {size} pixels, trained on {device}", "measured", grid.label, group,
               tuple(measured)),
@@ -104,4 +104,4 @@ def _panels(block: Block) -> tuple[list[str], dict[str, Series]]:
     }
 
 
-ITEM = Item(runs, make)
+ITEM = Item(runs, make, COLUMNS)
