@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from tests.tiny import OVERRIDES
 from tests.trees import write_sysu
+from vireid.cli import main
 from vireid.files import write_json
 from vireid.recipes import load_recipe
 from vireid.reproduce import runner
@@ -154,6 +156,34 @@ def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid
     write_json(path, info | {"fingerprint": "other"})
     with pytest.raises(VireidError, match="data was other"):
         run_state(grid, job)
+
+
+def test_the_command_refuses_in_one_line_and_leaves_what_is_there(
+    grid: Grid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = grid.folder(grid.jobs()[0])
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    recipe = grid.base.to_dict()
+    other = recipe | {"schedule": recipe["schedule"] | {"lr": 0.5}}
+    write_json(folder / "run.json", {"recipe": other, "fingerprint": grid.fingerprint, "trial": None})
+    where = f"--data {grid.data} --recipe small --seeds 1 --out {grid.out}".split()
+    for name, more, said in (
+        ("table9", [], r"reproduce: expected one of table1, table2, .* or all, got table9"),
+        (
+            "table1",
+            ["data.identities=16"],
+            r".*set: does not fit recipe small: .* have 5 .* \(data.identities=N or .*",
+        ),
+        ("table1", [], rf"{folder}: holds a run of which schedule.lr was 0.5 and is now 0.01; delete the folder to .*"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(["reproduce", name, *where, *SMALL, *more])
+        out, error = capsys.readouterr()
+        assert exit_.value.code == 2
+        assert out == ""
+        assert re.fullmatch(rf"vireid: {said}\n", error)  # a dot is no line break
+    assert [path.name for path in (grid.out / "runs").iterdir() if path.is_dir()] == [folder.name]
 
 
 def note(grid: Grid, job: Job, device: torch.device) -> None:
