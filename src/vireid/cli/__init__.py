@@ -43,16 +43,23 @@ for verb in (evaluate, score, cost, embed, export, reproduce, noise, scale, tune
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit 2 with one line on a user's mistake, 130 when interrupted."""
+    """Run the command line; exit 2 with one line on a user's mistake, 130 when interrupted, 141 when nobody reads on."""
+    words = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = lambda message, *_: print(f"vireid: warning: {message}", file=sys.stderr)
     try:
-        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except VireidError as error:
         _fail(str(error), 2)
     except CycloptsError as error:
         _fail(f"{' '.join(str(error).split())} See vireid --help.", 2)
     except KeyboardInterrupt:
-        _fail("interrupted; run the same command again, train with --resume", 130)
+        _fail(
+            f"interrupted; run the same command again{' with --resume' * (list(words[:1]) == ['train'])} to go on", 130
+        )
+    except BrokenPipeError:  # as of `vireid score ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        sys.exit(141)
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path and its permissions", 2)
     except torch.OutOfMemoryError:
