@@ -43,7 +43,7 @@ for verb in (evaluate, score, cost, embed, export, reproduce, noise, scale, tune
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit 2 with one line on a user's mistake, 130 when interrupted, 141 when nobody reads on."""
+    """Run the command line; exit 2 with one line on a user's mistake, 130 when interrupted, 141 when nobody reads."""
     words = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = lambda message, *_: print(f"vireid: warning: {message}", file=sys.stderr)
     try:
@@ -54,9 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CycloptsError as error:
         _fail(f"{' '.join(str(error).split())} See vireid --help.", 2)
     except KeyboardInterrupt:
-        _fail(
-            f"interrupted; run the same command again{' with --resume' * (list(words[:1]) == ['train'])} to go on", 130
-        )
+        how = " with --resume" if list(words[:1]) == ["train"] else ""
+        _fail(f"interrupted; run the same command again{how} to go on", 130)
     except BrokenPipeError:  # as of `vireid score ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
         sys.exit(141)
