@@ -62,18 +62,18 @@ def trained(*logs: Path) -> list[str]:
 def test_two_commands_share_a_grid_and_both_finish(grid: Grid, tmp_path: Path) -> None:
     grid = replace(grid, overrides=(*grid.overrides, "schedule.epochs=2"))
     logs = [tmp_path / "first.log", tmp_path / "second.log"]
-    processes = [start(grid, "table2", log) for log in logs]
+    processes = [start(grid, "fig1", log) for log in logs]
     for process, log in zip(processes, logs, strict=True):
         assert process.wait(LIMIT) == 0, log.read_text()
-    folders = [grid.folder(job) for job in item("table2").jobs(grid)]
+    folders = [grid.folder(job) for job in item("fig1").jobs(grid)]
     assert trained(*logs) == sorted(folder.name for folder in folders)
-    assert len(folders) == 4
+    assert len(folders) == 2
     for folder in folders:
         assert steps(folder) == sorted(set(steps(folder)))
         assert (folder / "model.safetensors").is_file()
         assert (folder / "evaluation" / "set" / "results.json").is_file()
-    assert (grid.out / "table2" / "commands.txt").is_file()
-    assert sorted(path.name for path in grid.out.iterdir()) == ["index.html", "runs", "table2"]
+    assert (grid.out / "fig1" / "commands.txt").is_file()
+    assert sorted(path.name for path in grid.out.iterdir()) == ["fig1", "index.html", "runs"]
 
 
 def test_a_command_that_waits_goes_on_with_the_run_of_a_killed_one(grid: Grid, tmp_path: Path) -> None:
