@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import warnings
 from collections.abc import Sequence
@@ -56,14 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         how = " with --resume" if list(words[:1]) == ["train"] else ""
         _fail(f"interrupted; run the same command again{how} to go on", 130)
-    except BrokenPipeError:  # as of `vireid score ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
-        sys.exit(141)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():  # as of `vireid score ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+            sys.exit(141)
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path and its permissions", 2)
     except torch.OutOfMemoryError:
         _fail("out of GPU memory; lower data.identities, data.images or the image size", 2)
     sys.exit(status or 0)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone; a pipe to a worker can break, too."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _fail(message: str, status: int) -> None:

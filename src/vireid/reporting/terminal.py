@@ -55,7 +55,7 @@ def result_tables(results: tuple[Result, ...]) -> list[Table]:
 
 
 def plain_table(table: html.Table) -> Table:
-    """A table of the report, text left and numbers right."""
+    """A table of the report: two columns of text, then numbers."""
     shown = Table(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
     for position, name in enumerate(table.columns):
         shown.add_column(name, justify="right" if position > 1 else "left")
