@@ -99,6 +99,9 @@ def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> 
     assert "30 runs on set (sysu layout)" in lines[0]
     assert "8 finished, 22 to train, about 1:" in lines[-3] + lines[-2]
     assert str(grid.out / "runs") in "".join(lines[-2:])
+    lines = plan_lines(grid, ("fig6",), ["finished"])
+    assert lines[0].startswith("1 run on set")
+    assert any(line.startswith("all finished; runs lie in") for line in lines)
 
 
 def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:

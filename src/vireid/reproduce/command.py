@@ -71,7 +71,7 @@ def record(grid: Grid, name: str, caption: str, command: Sequence[str]) -> str:
         f"caption: {caption}",
         f"command: {shlex.join(words)}",
         f"data: {grid.data_name}",
-        f"recipe: {' '.join((Path(grid.recipe).stem, *grid.overrides))}",
+        f"recipe: {' '.join((Path(grid.recipe).stem, *grid.overrides))}{', quick' * grid.quick}",
         f"versions: vireid {git_revision() or 'installed package'}, torch {torch.__version__}, "
         f"python {platform.python_version()}",
         f"machine: {describe(default_device())}",

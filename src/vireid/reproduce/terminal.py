@@ -33,12 +33,10 @@ def shown_plan(reproduction: Reproduction) -> Group:
                 table.add_row(*([name] if several else []), escape(row), *_cells(runs))
     left = [planned for planned in plan if planned.steps]
     total = _duration(sum(planned.seconds for planned in left))
-    return Group(
-        f"{len(plan)} runs on {escape(grid.label)}",
-        table,
-        f"{len(plan) - len(left)} finished, {len(left)} to train, about {total} one after another; "
-        f"runs lie in {escape(str(grid.out / 'runs'))}",
-    )
+    to_do = f"{len(plan) - len(left)} finished, {len(left)} to train, about {total} one after another"
+    where = f"runs lie in {escape(str(grid.out / 'runs'))}"
+    title = f"{len(plan)} run{'s' * (len(plan) > 1)} on {escape(grid.label)}"
+    return Group(title, table, f"{to_do if left else 'all finished'}; {where}")
 
 
 def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:
