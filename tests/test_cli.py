@@ -1,6 +1,9 @@
 """Mistakes on the command line: one line that names the thing, exit status 2, nothing half-written."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +142,45 @@ def test_cost_prints_the_papers_figures(capsys: pytest.CaptureFixture[str]) -> N
     assert f"{costs['regdb-dfw']['parameters'] / 1e6:.3f}" == "38.706"
     assert f"{costs['regdb-dfw']['macs_with_batchnorm'] / 1e9:.4f}" == "15.1504"
     assert all(c["peak_memory"] > 0 and c["images_per_second"] > 0 for c in costs.values())
+
+
+@pytest.mark.parametrize(
+    ("where", "words", "said"),
+    [
+        ("training.train.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to go on"),
+        ("reproduce.tuning.tune", ["tune", "small", "--trials", "1"], "again to go on"),
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    where: str,
+    words: list[str],
+    said: str,
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    write_folder(tmp_path / "set")
+    monkeypatch.setattr(f"vireid.{where}", interrupted)
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err == f"vireid: interrupted; run the same command {said}\n"
+
+
+def test_a_reader_that_goes_away_is_no_mistake(tmp_path: Path) -> None:
+    ids = np.arange(4)
+    sides = {"query", "gallery"}
+    features = {f"{s}_features": np.eye(4) for s in sides} | {f"{s}_ids": ids for s in sides}
+    np.savez("f.npz", **features)
+    read, write = os.pipe()
+    os.close(read)
+    code = "from vireid.cli import main; main(['score', 'f.npz', '--protocol', 'regdb', '--json'])"
+    ended = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, timeout=120)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("verb", ["demo", "train", "evaluate", "score", "cost", "embed", "data check", "data render"])

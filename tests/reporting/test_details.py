@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 
 from tests.tiny import tiny_run
 from tests.trees import write_folder
+from vireid.cli import main
 from vireid.reporting.evaluate import evaluate_runs
 from vireid.reporting.page import write_evaluation
+from vireid.types import VireidError
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +42,42 @@ def test_one_run_against_another(runs: tuple[Path, list[Path]], tmp_path: Path) 
         assert "||".join([*row, f"{100 * cell['rank1']:.1f}", f"{100 * cell['map']:.1f}"]) in text
         difference = content["differences"][name]["map"]
         assert f"||map||{100 * difference['mean']:+.2f}||" in text
+    assert content["against"] == {"run": "run1", "warnings": []}
+    assert "Points, run0 minus run1; sign-flip permutation test over identities." in text
     mixed = next(a for name, a in content["analyses"].items() if "mixed" in name)
     assert {(cell["query"], cell["gallery"]) for cell in mixed["modalities"]} == {
         (a, b) for a in ("visible", "infrared") for b in ("visible", "infrared")
     }
+
+
+def test_the_command_prints_the_difference_and_what_else_differs(
+    runs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIREID_CACHE", str(tmp_path / "cache"))
+    root, (first, second) = runs
+    other = tmp_path / "other"
+    shutil.copytree(second, other)
+    info = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(info | {"checkpoint_rule": "best validation mAP"}))
+    with pytest.raises(SystemExit) as exit_:
+        main(["evaluate", str(first), "--data", str(root), "--out", str(tmp_path / "out"), "--against", str(other)])
+    assert exit_.value.code == 0
+    out = " ".join(capsys.readouterr().out.split())
+    content = json.loads((tmp_path / "out" / "results.json").read_text())
+    (warning,) = content["against"]["warnings"]
+    assert warning.startswith("differently chosen checkpoints' results are mixed")
+    assert f"run0 minus other; sign-flip permutation test over identities; {warning}." in out
+    for name, numbers in content["differences"].items():
+        assert f"{name} map {100 * numbers['map']['mean']:+.2f} " in out
+
+
+def test_runs_that_see_other_test_images_are_not_compared(runs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    first, second = runs[1]
+    own = second.parent / "set"  # on their own set both see the identities that were held out
+    evaluate_runs([first], own, against=second, cache=tmp_path, device=torch.device("cpu"))
+    other = tiny_run(tmp_path, "schedule.epochs=1", "data.holdout=0.4", out="other")
+    with pytest.raises(VireidError, match="on different queries or galleries"):
+        evaluate_runs([first], own, against=other, cache=tmp_path, device=torch.device("cpu"))
 
 
 def test_the_mean_of_several_runs_has_intervals_and_worst_matches(

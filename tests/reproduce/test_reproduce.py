@@ -1,30 +1,31 @@
 import csv
 import json
 import os
-import signal
-import subprocess
-import sys
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from tests.tiny import OVERRIDES
 from tests.trees import write_sysu
+from vireid.cli import main
 from vireid.files import write_json
 from vireid.recipes import load_recipe
 from vireid.reproduce import runner
-from vireid.reproduce.command import plan_reproduction, record, reproduce
+from vireid.reproduce.command import Reproduction, plan_reproduction, record, reproduce
 from vireid.reproduce.grid import Grid, make_grid, quick_overrides
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job, make_job
-from vireid.reproduce.plan import claimed, make_plan, run_state
+from vireid.reproduce.plan import Planned, State, claimed, run_state
 from vireid.reproduce.published import number, published
 from vireid.reproduce.runner import run_grid, run_on
 from vireid.reproduce.systems import systems
 from vireid.reproduce.table1 import rows
+from vireid.reproduce.terminal import shown_plan
 from vireid.types import VireidError
 
 SMALL = (*OVERRIDES, "schedule.epochs=1", "data.identities=2")
@@ -70,6 +71,48 @@ def test_unknown_tables_and_grids_that_do_not_fit_are_refused(grid: Grid) -> Non
         make_grid(grid.data, grid.out, seeds=0)
 
 
+def plan_lines(grid: Grid, names: tuple[str, ...], states: list[State]) -> list[str]:
+    """The lines of a plan at 80 columns; of its runs, first seeds first, the first have ``states``."""
+    items = {name: item(name) for name in names}
+    jobs = {job.name: job for one in items.values() for job in one.jobs(grid)}
+    states += ["to train"] * (len(jobs) - len(states))
+    left = {"finished": 0, "running": 30, "interrupted": 1000, "to train": 2000}
+    ordered = sorted(jobs.values(), key=lambda job: job.seed)
+    plan = tuple(Planned(j, s, left[s], left[s] / 10) for j, s in zip(ordered, states, strict=True))
+    console = Console(width=80)
+    with console.capture() as text:
+        console.print(shown_plan(Reproduction(grid, items, plan)))
+    return [line.rstrip() for line in text.get().splitlines()]
+
+
+def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> None:
+    long = Grid(grid.data, grid.recipe, grid.overrides, 5, grid.out)
+    waiting: list[State] = ["to train"] * 3
+    states: list[State] = [*["finished"] * 6, "finished", "running", "interrupted", *waiting, *waiting, "finished"]
+    lines = plan_lines(long, ("fig4",), states)
+    found = {line.split("  ")[0]: line.split("  ", 1)[1].split() for line in lines if "train " in line[12:]}
+    assert list(found) == ["no penalty", "S = 20", "S = 50", "S = 100", "S = 150", "S = 200"]
+    assert " ".join(found["no penalty"]) == "0-1 finished; 2-4 to train 6,000 0:10:00"
+    assert " ".join(found["S = 20"]) == "0 finished; 1 running; 2-4 to train 6,030 0:10:03"
+    assert " ".join(found["S = 50"]) == "0 finished; 1 interrupted; 2-4 to train 7,000 0:11:40"
+    assert " ".join(found["S = 100"]) == "0, 2 finished; 1, 3-4 to train 6,000 0:10:00"
+    assert "30 runs on set (sysu layout)" in lines[0]
+    assert "8 finished, 22 to train, about 1:" in lines[-3] + lines[-2]
+    assert str(grid.out / "runs") in "".join(lines[-2:])
+    lines = plan_lines(grid, ("fig6",), ["finished"])
+    assert lines[0].startswith("1 run on set")
+    assert any(line.startswith("all finished; runs lie in") for line in lines)
+
+
+def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
+    lines = plan_lines(grid, ("table1", "table2", "table3", "fig1", "fig6"), [])
+    (start,) = (i for i, line in enumerate(lines) if line.startswith("for "))
+    rows = [line.split() for line in lines[start + 1 : start + 17]]
+    assert {row[0] for row in rows[:8]} == {"table1"}
+    assert {row[0] for row in rows[8:]} == {"table3"}
+    assert lines[start + 17].startswith("0 finished, 16 to train")
+
+
 def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
     plan = plan_reproduction("table1", grid)
     assert [p.state for p in plan.plan] == ["to train"] * 8
@@ -103,6 +146,11 @@ def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
 def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid) -> None:
     job = grid.jobs()[0]
     run_grid(grid, [job])
+    model = grid.folder(job) / "model.safetensors"
+    model.rename(grid.out / "aside")
+    assert run_state(grid, job) == "interrupted"
+    (grid.out / "aside").rename(model)
+    assert run_state(grid, job) == "finished"
     path = grid.folder(job) / "run.json"
     info = json.loads(path.read_text())
     write_json(path, info | {"recipe": info["recipe"] | {"loss": info["recipe"]["loss"] | {"identity": 0.7}}})
@@ -111,6 +159,34 @@ def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid
     write_json(path, info | {"fingerprint": "other"})
     with pytest.raises(VireidError, match="data was other"):
         run_state(grid, job)
+
+
+def test_the_command_refuses_in_one_line_and_leaves_what_is_there(
+    grid: Grid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = grid.folder(grid.jobs()[0])
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    recipe = grid.base.to_dict()
+    other = recipe | {"schedule": recipe["schedule"] | {"lr": 0.5}}
+    write_json(folder / "run.json", {"recipe": other, "fingerprint": grid.fingerprint, "trial": None})
+    where = f"--data {grid.data} --recipe small --seeds 1 --out {grid.out}".split()
+    for name, more, said in (
+        ("table9", [], r"reproduce: expected one of table1, table2, .* or all, got table9"),
+        (
+            "table1",
+            ["data.identities=16"],
+            r".*set: does not fit recipe small: .* have 5 .* \(data.identities=N or .*",
+        ),
+        ("table1", [], rf"{folder}: holds a run of which schedule.lr was 0.5 and is now 0.01; delete the folder to .*"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(["reproduce", name, *where, *SMALL, *more])
+        out, error = capsys.readouterr()
+        assert exit_.value.code == 2
+        assert out == ""
+        assert re.fullmatch(rf"vireid: {said}\n", error)  # a dot is no line break
+    assert [path.name for path in (grid.out / "runs").iterdir() if path.is_dir()] == [folder.name]
 
 
 def note(grid: Grid, job: Job, device: torch.device) -> None:
@@ -158,45 +234,13 @@ def test_a_run_that_another_process_holds_is_waited_for(grid: Grid, monkeypatch:
     assert order == [1, 0]
 
 
-def test_a_killed_command_goes_on(grid: Grid) -> None:
-    long = Grid(grid.data, grid.recipe, (*SMALL, "schedule.epochs=8"), 1, grid.out)
-    code = "from vireid.cli import main; import sys; main(sys.argv[1:])"
-    arguments = [
-        "reproduce",
-        "fig6",
-        "--data",
-        str(grid.data),
-        "--recipe",
-        "small",
-        "--seeds",
-        "1",
-        "--out",
-        str(grid.out),
-        *long.overrides,
-    ]
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    folder, limit = long.folder(long.jobs()[0]), time.monotonic() + 60
-    while not list(folder.glob("checkpoints/step-*")) and time.monotonic() < limit and child.poll() is None:
-        time.sleep(0.02)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    (planned,) = make_plan(long, long.jobs())
-    assert planned.state == "interrupted"
-    run_grid(long, long.jobs())
-    assert run_state(long, long.jobs()[0]) == "finished"
-    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert steps == sorted(set(steps))
-
-
 def test_quick_says_so(grid: Grid) -> None:
     quick = make_grid(grid.data, grid.out, recipe="regdb-dfw", quick=True)
     assert quick.base.schedule.epochs == 12
     assert quick.base.schedule.milestones == (4, 10)
     assert quick.label.endswith("quick")
     assert quick_overrides(load_recipe("small"))[0] == "schedule.epochs=2"
-    assert "quick" in record(quick, "table1", ["vireid"])
+    assert "quick" in record(quick, "table1", "", ["vireid"])
 
 
 def test_the_compared_systems_are_the_recipes_that_are_not_sizes_of_ours() -> None:

@@ -76,4 +76,5 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     try:
         yield bar
     finally:
-        progress.stop()
+        if progress.live.is_started:  # else stop would print an empty line
+            progress.stop()

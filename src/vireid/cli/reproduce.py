@@ -39,12 +39,12 @@ def reproduce(
     from vireid.reproduce.command import plan_reproduction
     from vireid.reproduce.command import reproduce as run
     from vireid.reproduce.grid import make_grid
-    from vireid.reproduce.terminal import plan_table
+    from vireid.reproduce.terminal import shown_plan
 
     with bars() as bar:
         progress = bar("images rendered")
         grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides, progress=progress)
     planned = plan_reproduction(item, grid)
-    Console().print(plan_table(planned.plan, grid.label))
+    Console().print(shown_plan(planned))
     if not dry_run:
         run(planned, ["vireid", *sys.argv[1:]])

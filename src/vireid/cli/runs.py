@@ -89,7 +89,9 @@ def evaluate(
     rerank: Rerank = False,
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,
-    against: Annotated[Path | None, Parameter(help="Another run, to test the first one against.")] = None,
+    against: Annotated[
+        Path | None, Parameter(help="Another run, to test the first one against by a sign-flip test over identities.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a run, or the mean of several, on a data set's test identities, and write results and a report.
@@ -97,9 +99,10 @@ def evaluate(
     Example: `vireid evaluate runs/regdb-dfw-trial1 runs/regdb-dfw-trial2 --data ~/data/RegDB --rerank`
     """
     from vireid.deploy.card import write_card
+    from vireid.reporting.details import against_table
     from vireid.reporting.evaluate import evaluate_runs
     from vireid.reporting.page import write_evaluation
-    from vireid.reporting.terminal import result_tables
+    from vireid.reporting.terminal import plain_table, result_tables
 
     if not folders:
         raise VireidError(
@@ -126,6 +129,8 @@ def evaluate(
     else:
         for table in result_tables(evaluation.results):
             Console().print(table, "")
+        if evaluation.against:
+            Console().print(plain_table(against_table(evaluation, evaluation.against)), "")
         print(f"Results: {results}\nReport:  {page}")
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from vireid.figures import style
-from vireid.files import atomic_path
+from vireid.figures.html import render_page, write_page
 
 
 @dataclass(frozen=True)
@@ -28,19 +26,5 @@ def write_matches(
     Raises:
         VireidError: jinja2 is not installed, or the file cannot be written.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise style.missing_extra("jinja2") from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["jpeg"] = lambda data: f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
-    template = environment.get_template("matches.html.j2")
-    page = template.render(style=style, title=title, notes=notes, queries=queries, groups=groups)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(page.encode("utf-8", errors="backslashreplace"))
+    page = render_page("matches.html.j2", title=title, notes=notes, queries=queries, groups=groups)
+    write_page(path, page)

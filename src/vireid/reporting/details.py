@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from vireid.figures.curves import det_figure
-from vireid.figures.report import Cell, Curve, Table
+from vireid.figures.html import Cell, Table
+from vireid.figures.report import Curve
 from vireid.figures.style import to_svg
-from vireid.reporting.evaluate import Evaluation
+from vireid.reporting.evaluate import Against, Evaluation
 from vireid.reporting.wording import direction_name, plain_results
 
 
@@ -15,8 +16,8 @@ def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     """Confidence intervals, camera and modality pairs, alarm thresholds, and the test against another run."""
     makers = [_intervals]
     makers += [_pairs, _thresholds] if evaluation.analyses else []
-    makers += [_differences] if evaluation.differences else []
-    return tuple(make(evaluation) for make in makers)
+    tables = tuple(make(evaluation) for make in makers)
+    return (*tables, against_table(evaluation, evaluation.against)) if evaluation.against else tables
 
 
 def det_curve(evaluation: Evaluation) -> Curve:
@@ -65,13 +66,14 @@ def _thresholds(evaluation: Evaluation) -> Table:
     return Table("Alarm thresholds", columns, tuple(rows), note)
 
 
-def _differences(evaluation: Evaluation) -> Table:
+def against_table(evaluation: Evaluation, other: Against) -> Table:
+    """The differences between two runs' plain results, with what else differs below."""
     rows: list[tuple[Cell, ...]] = []
-    for name, numbers in evaluation.differences.items():
+    for name, numbers in other.differences.items():
         for number in ("rank1", "map", "minp"):
             d = numbers[number]
             change = (f"{100 * d.mean:+.2f}", f"{100 * d.low:+.2f} to {100 * d.high:+.2f}", f"{d.p:.4f}")
             rows.append((name, number, *change))
     columns = ("Setting", "Number", "Difference", "95 % interval", "p")
-    note = "Points, this run minus the other; sign-flip permutation test over identities."
-    return Table("Against the other run", columns, tuple(rows), note)
+    what = f"Points, {evaluation.runs[0].folder.name} minus {other.name}; sign-flip permutation test over identities"
+    return Table("Against the other run", columns, tuple(rows), f"{'; '.join((what, *other.warnings))}.")

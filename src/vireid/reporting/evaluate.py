@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,13 +29,26 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class Against:
+    """The first run against another, on the same queries and galleries.
+
+    ``name`` is the other run's, ``differences`` are those of the plain results by the setting's name, ``warnings`` say
+    what else differs than the model.
+    """
+
+    name: str
+    differences: dict[str, dict[str, Difference]]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Results of one or several runs, and what pictures of the first run need.
 
     ``results`` are ordered by setting, the paper's feature before the other, plain before flip-averaged, cosine before
     other ways of ranking.
     ``features`` are the first run's plain ones after the BNNeck, row by row those of ``dataset.test`` and ``store``;
-    ``analyses`` look behind their results by the setting's name, ``differences`` compare these with another run's.
+    ``analyses`` look behind their results by the setting's name, ``against`` compares these with another run's.
     """
 
     runs: tuple[Run, ...]
@@ -46,7 +59,7 @@ class Evaluation:
     results: tuple[Result, ...]
     synthetic: dict[str, Any] | None
     analyses: dict[str, Analysis]
-    differences: dict[str, dict[str, Difference]] = field(default_factory=dict)
+    against: Against | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types: data, runs, results and what must not be compared in one column."""
@@ -70,10 +83,8 @@ class Evaluation:
                 )
             ),
             "analyses": {name: analysis.to_dict() for name, analysis in self.analyses.items()},
-            "differences": {
-                name: {number: asdict(difference) for number, difference in numbers.items()}
-                for name, numbers in self.differences.items()
-            },
+            "against": {"run": self.against.name, "warnings": list(self.against.warnings)} if self.against else None,
+            "differences": asdict(self.against)["differences"] if self.against else {},
         }
 
 
@@ -101,11 +112,12 @@ def evaluate_runs(
         gallery, multi_shot: see `settings_for`.
         flip: add lines with flip averaging.
         beside: add lines with these ways of ranking.
-        against: another run, tested against the first one on the same queries and galleries.
+        against: another run, which the first one is tested against on the same queries and galleries.
         progress: called with (images decoded or embedded, images).
 
     Raises:
-        VireidError: not a run, not a data set, a RegDB run on another trial than its own.
+        VireidError: not a run, not a data set, a RegDB run on another trial than its own, runs of which one may not see
+            test images of the other.
     """
 
     def one(folder: Path) -> Evaluation:
@@ -123,8 +135,7 @@ def evaluate_runs(
         first = replace(first, analyses={})  # they look behind one run's numbers, not behind the mean
     results = tuple(pool(same) for same in zip(*(part.results for part in parts), strict=True))
     runs = tuple(run for part in parts for run in part.runs)
-    differences = _differences(parts[0], one(against)) if against else {}
-    return replace(first, runs=runs, results=results, differences=differences)
+    return replace(first, runs=runs, results=results, against=_compare(parts[0], one(against)) if against else None)
 
 
 def _require_poolable(runs: list[Run]) -> None:
@@ -140,9 +151,13 @@ def _require_poolable(runs: list[Run]) -> None:
             raise VireidError(f"{runs[position].folder}: same trial and seed as another of the runs; give each once")
 
 
-def _differences(first: Evaluation, second: Evaluation) -> dict[str, dict[str, Difference]]:
+def _compare(first: Evaluation, second: Evaluation) -> Against:
     ours, others = ({r.setting.name: r for r in reversed(e.results)} for e in (first, second))
-    return {name: compare(ours[name].trials, others[name].trials) for name in ours}
+    name = second.runs[0].folder.name
+    if list(ours) != list(others):
+        raise VireidError(f"{name}: evaluated in other settings than {first.runs[0].folder.name}; give one data set")
+    differences = {setting: compare(ours[setting].trials, others[setting].trials) for setting in ours}
+    return Against(name, differences, comparability([first.results[0], second.results[0]]))
 
 
 def _evaluate_run(

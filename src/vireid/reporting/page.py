@@ -10,8 +10,9 @@ import yaml
 
 from vireid.evaluation.results import Result, comparability
 from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, training_figures
+from vireid.figures.html import Cell, Table
 from vireid.figures.ranked_lists import ranked_figure
-from vireid.figures.report import Cell, Curve, Headline, RankedSection, Report, Table, write_report
+from vireid.figures.report import Curve, Headline, RankedSection, Report, write_report
 from vireid.figures.style import to_svg, write_figure
 from vireid.files import write_json
 from vireid.reporting.details import det_curve, detail_tables

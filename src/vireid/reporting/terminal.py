@@ -9,6 +9,7 @@ from rich.table import Table
 
 from vireid.data.check import Report
 from vireid.evaluation.results import Result
+from vireid.figures import html
 from vireid.models.cost import Cost
 
 
@@ -51,6 +52,17 @@ def result_tables(results: tuple[Result, ...]) -> list[Table]:
         table.caption = escape("; ".join(dict.fromkeys([note, *(w for line in lines for w in line.warnings)])))
         table.caption_justify = "left"
     return list(tables.values())
+
+
+def plain_table(table: html.Table) -> Table:
+    """A table of the report: two columns of text, then numbers."""
+    shown = Table(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
+    for position, name in enumerate(table.columns):
+        shown.add_column(name, justify="right" if position > 1 else "left")
+    for row in table.rows:
+        shown.add_row(*(escape(str(cell)) for cell in row))
+    shown.caption, shown.caption_justify = escape(table.note), "left"
+    return shown
 
 
 def score_table(scores: dict[str, Any]) -> Table:

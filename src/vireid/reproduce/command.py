@@ -12,6 +12,7 @@ import torch
 
 from vireid.files import atomic_path
 from vireid.reproduce.grid import Grid
+from vireid.reproduce.index import RECORD, write_index
 from vireid.reproduce.items import NAMES, Item, item, write_product
 from vireid.reproduce.plan import Planned, make_plan
 from vireid.reproduce.runner import run_grid
@@ -40,39 +41,42 @@ def plan_reproduction(name: str, grid: Grid) -> Reproduction:
 
 
 def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
-    """Train what is missing and write every table and figure; return their folders.
+    """Train what is missing, write every table and figure and the page of all that there are; return their folders.
 
     Args:
         command: what was typed, recorded beside the results.
 
     Raises:
-        VireidError: as `run_grid` and `write_product` do.
+        VireidError: as `run_grid`, `write_product` and `write_index` do.
     """
     grid = reproduction.grid
     run_grid(grid, [planned.job for planned in reproduction.plan])
     folders = []
     for name, one in reproduction.items.items():
         folder = grid.out / (f"{name}-quick" if grid.quick else name)
-        write_product(folder, one.make(grid))
-        with atomic_path(folder / "commands.txt") as path:
-            path.write_text(record(grid, name, command), encoding="utf-8")
+        product = one.make(grid)
+        write_product(folder, product)
+        with atomic_path(folder / RECORD) as path:
+            path.write_text(record(grid, name, product.table.caption, command), encoding="utf-8")
         say(f"{name}: {folder}")
         folders.append(folder)
+    say(f"all results: {write_index(grid.out)}")
     return folders
 
 
-def record(grid: Grid, name: str, command: Sequence[str]) -> str:
+def record(grid: Grid, name: str, caption: str, command: Sequence[str]) -> str:
     """Return what somebody needs to make the same table: command, versions, revision, machine; no path of this one."""
     words = [Path(word).name if word.startswith(("/", "~")) else word for word in command]
-    runs = dict.fromkeys(job.name for job in item(name).jobs(grid))
     lines = [
+        f"caption: {caption}",
         f"command: {shlex.join(words)}",
-        f"data: {grid.label}",
+        f"data: {grid.data_name}",
+        f"recipe: {' '.join((Path(grid.recipe).stem, *grid.overrides))}{', quick' * grid.quick}",
         f"versions: vireid {git_revision() or 'installed package'}, torch {torch.__version__}, "
         f"python {platform.python_version()}",
         f"machine: {describe(default_device())}",
         f"seeds: {', '.join(str(k) for k in range(grid.seeds))}",
         "runs:",
-        *(f"  {run}" for run in runs),
+        *(f"  {row}: {job.name}" for row, jobs in item(name).rows(grid).items() for job in jobs),
     ]
     return "\n".join(lines) + "\n"

@@ -42,10 +42,10 @@ class Comparison:
     prefixes: tuple[str, str]
     later: tuple[str, str]
 
-    def jobs(self, grid: Grid) -> tuple[Job, ...]:
-        """The runs of the baseline, the full method and every system with a recipe."""
+    def runs(self, grid: Grid) -> dict[str, tuple[Job, ...]]:
+        """The runs of the baseline, every system with a recipe, and the full method."""
         require_full_method(grid)
-        return tuple(job for jobs in _measured_rows(grid).values() for job in jobs)
+        return _measured_rows(grid)
 
     def make(self, grid: Grid) -> Product:
         """Put the results, plain and re-ranked, beside the printed ones."""

@@ -32,22 +32,23 @@ CAPTION = (
 )
 
 
-def jobs(grid: Grid) -> tuple[Job, ...]:
+def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
     """Return the two runs that are compared: first and second row of Table 1, first seed."""
     require_full_method(grid)
-    return grid.jobs(*BASELINE)[0], grid.jobs(*NO_SLN, *NO_RE)[0]
+    return {"baseline": grid.jobs(*BASELINE)[:1], "DFW": grid.jobs(*NO_SLN, *NO_RE)[:1]}
 
 
 def make(grid: Grid) -> Product:
     """Measure and draw."""
-    dataset = open_dataset(grid.data, jobs(grid)[0].trial or 1)
-    runs = dict(zip(("baseline", "DFW"), (load_run(grid.folder(job)) for job in jobs(grid)), strict=True))
+    chosen = {label: job for label, (job,) in runs(grid).items()}
+    dataset = open_dataset(grid.data, chosen["DFW"].trial or 1)
+    models = {label: load_run(grid.folder(job)) for label, job in chosen.items()}
     samples = _chosen(dataset)
     store = open_pixels(dataset, samples, grid.base.data)
     masks = body_masks(dataset, samples)
     rows = [] if masks is None else [_areas(masks, samples, modality) for modality in Modality]
     pictures: dict[int, dict[str, Image]] = {row: {} for row in range(2 * PEOPLE)}
-    for label, run in runs.items():
+    for label, run in models.items():
         for modality in Modality:
             index = np.arange(int(modality), len(samples), 2)
             maps = stage_maps(run.network, store.batch(index), modality)
@@ -103,4 +104,4 @@ def _spread(shares: npt.NDArray[np.float64]) -> Value:
     return Value(100 * float(shares.mean()), 100 * float(shares.std(ddof=1)) if len(shares) > 1 else None)
 
 
-ITEM = Item(jobs, make)
+ITEM = Item(runs, make, COLUMNS)

@@ -20,6 +20,7 @@ def sweep(grid: Grid) -> Sweep:
         "S (pixels of an input 288 high)",
         ("no penalty", (*common, "loss.overlap.weight=0")),
         {f"{s}": (*common, "loss.overlap.weight=1", separation(grid, s)) for s in STUDIED},
+        "S = ",
     )
 
 

@@ -20,6 +20,7 @@ def sweep(grid: Grid) -> Sweep:
         "λ",
         ("0", (*common, "loss.overlap.weight=0")),
         {w: (*common, f"loss.overlap.weight={w}", separation(grid, 100)) for w in STUDIED},
+        "λ = ",
     )
 
 

@@ -12,6 +12,7 @@ from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row
 
 KEYS = ("direction", "query", "first true match at rank", "right of 10")
+COLUMNS = {"similarity": "top similarity"}
 CAPTION = (
     "Fig. 6, ten most similar gallery images of five visible and five infrared queries of different people, spread "
     "evenly over the query list without a look at the answers; first seed, first gallery. Not printed: the paper shows "
@@ -19,14 +20,14 @@ CAPTION = (
 )
 
 
-def jobs(grid: Grid) -> tuple[Job, ...]:
+def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
     """Return the run of the full method whose lists are shown: the first seed's."""
-    return grid.jobs()[:1]
+    return {"this method": grid.jobs()[:1]}
 
 
 def make(grid: Grid) -> Product:
     """Rank and draw."""
-    run = jobs(grid)[0]
+    (run,) = runs(grid)["this method"]
     evaluation = evaluate_runs([grid.folder(run)], grid.data, trial=run.trial)
     plain = {r.setting.direction: r for r in reversed(evaluation.results) if r.setting.search in ("all", "whole")}
     lists, rows = [], []
@@ -37,8 +38,8 @@ def make(grid: Grid) -> Product:
             lists.append(ranked)
             rows.append(Row(keys, {"similarity": Value(ranked.entries[0].similarity)}))
     block = Block(label_of_one(grid), "measured", label_of_one(grid), (("", 1),), tuple(rows))
-    table = ResultTable("fig6", CAPTION, KEYS, {"similarity": "top similarity"}, (block,))
+    table = ResultTable("fig6", CAPTION, KEYS, COLUMNS, (block,))
     return Product(table, ranked_figure(lists), dpi=120)
 
 
-ITEM = Item(jobs, make)
+ITEM = Item(runs, make, COLUMNS)

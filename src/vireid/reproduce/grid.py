@@ -22,6 +22,8 @@ RECIPES: dict[Layout, str] = {"sysu": "sysu-dfw", "regdb": "regdb-dfw", "llcm": 
 PAPER_NAMES: dict[Layout, str] = {"sysu": "SYSU-MM01", "regdb": "RegDB"}
 """The data sets of the paper by layout, as its tables call them."""
 
+RENDERED = "(rendered)"
+"""In the name of a data set wherever one is stated."""
 PAPER_IDENTITIES = {"sysu": (395, 96), "regdb": (206, 206)}
 """Training and test identities by which the real sets are told from other trees in their layout."""
 
@@ -109,7 +111,7 @@ class Grid:
         if made is None:
             return f"{self.data.resolve().name} ({self.dataset.layout} layout)"
         found = standard_of(made)
-        return f"{found.name if found else self.data.resolve().name} (rendered)"
+        return f"{found.name if found else self.data.resolve().name} {RENDERED}"
 
     @property
     def label(self) -> str:

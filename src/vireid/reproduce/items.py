@@ -32,10 +32,16 @@ class Product:
 
 @dataclass(frozen=True)
 class Item:
-    """A table or figure of the paper: the runs it needs, and what it makes of their results."""
+    """A table or figure of the paper: the runs of its rows by what these are called, what it makes of them, and its
+    columns of numbers (see `ResultTable`)."""
 
-    jobs: Callable[[Grid], tuple[Job, ...]]
+    rows: Callable[[Grid], dict[str, tuple[Job, ...]]]
     make: Callable[[Grid], Product]
+    columns: dict[str, str]
+
+    def jobs(self, grid: Grid) -> tuple[Job, ...]:
+        """The runs of all rows."""
+        return tuple(job for jobs in self.rows(grid).values() for job in jobs)
 
 
 def item(name: str) -> Item:

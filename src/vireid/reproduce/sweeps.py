@@ -23,18 +23,22 @@ PAPER_HEIGHT = 288
 @dataclass(frozen=True)
 class Sweep:
     """A figure: ``settings`` maps what is on the axis to the overrides of the runs, ``reference`` is the run that it is
-    compared with (the first setting of the figure)."""
+    compared with (the first setting of the figure), ``prefix`` stands before a setting that is a number."""
 
     name: str
     caption: str
     axis: str
     reference: tuple[str, tuple[str, ...]]
     settings: dict[str, tuple[str, ...]]
+    prefix: str = ""
 
-    def jobs(self, grid: Grid) -> tuple[Job, ...]:
+    def runs(self, grid: Grid) -> dict[str, tuple[Job, ...]]:
         """The runs of all settings."""
         require_full_method(grid)
-        return tuple(job for overrides in self._all().values() for job in grid.jobs(*overrides))
+        return {
+            f"{self.prefix * setting[0].isdigit()}{setting}": grid.jobs(*overrides)
+            for setting, overrides in self._all().items()
+        }
 
     def make(self, grid: Grid) -> Product:
         """Put the results beside the printed ones."""
@@ -73,7 +77,7 @@ class Sweep:
 
 def sweep_item(sweep: Callable[[Grid], Sweep]) -> Item:
     """Return the table or figure of a sweep."""
-    return Item(lambda grid: sweep(grid).jobs(grid), lambda grid: sweep(grid).make(grid))
+    return Item(lambda grid: sweep(grid).runs(grid), lambda grid: sweep(grid).make(grid), COLUMNS)
 
 
 def separation(grid: Grid, pixels: float) -> str:

@@ -30,10 +30,10 @@ def variant(grid: Grid, dfw: bool, sln: bool, re: bool) -> tuple[Job, ...]:
     return grid.jobs(*(() if dfw else NO_DFW), *(() if sln else NO_SLN), *(() if re else NO_RE))
 
 
-def jobs(grid: Grid) -> tuple[Job, ...]:
+def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
     """Return the runs of all eight rows."""
     require_full_method(grid)
-    return tuple(job for row in rows() for job in variant(grid, *row))
+    return {" ".join(_parts(row)): variant(grid, *row) for row in rows()}
 
 
 def make(grid: Grid) -> Product:
@@ -56,7 +56,7 @@ def make(grid: Grid) -> Product:
         ours.append(Row(_marks(row), with_paper(found, printed.get(_marks(row)))))
     blocks.append(Block(grid.label, "measured", grid.label, ((search.title, 4),), tuple(ours)))
     table = ResultTable("table1", CAPTION, ("DFW", "SLN", "RE"), COLUMNS, tuple(blocks))
-    return Product(table, points_figure(_series(table), [_tick(row) for row in rows()], ""))
+    return Product(table, points_figure(_series(table), ["\n".join(_parts(row)) for row in rows()], ""))
 
 
 def _printed(layout: Layout) -> tuple[Row, ...]:
@@ -84,9 +84,8 @@ def _marks(row: tuple[bool, bool, bool]) -> tuple[str, ...]:
     return tuple("yes" if part else "no" for part in row)
 
 
-def _tick(row: tuple[bool, bool, bool]) -> str:
-    parts = [name for name, there in zip(("DFW", "SLN", "RE"), row, strict=True) if there]
-    return "\n".join(parts) or "none"
+def _parts(row: tuple[bool, bool, bool]) -> list[str]:
+    return [name for name, there in zip(("DFW", "SLN", "RE"), row, strict=True) if there] or ["none"]
 
 
-ITEM = Item(jobs, make)
+ITEM = Item(runs, make, COLUMNS)

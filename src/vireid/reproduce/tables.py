@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 
 from vireid.files import atomic_path
 from vireid.reproduce.measured import Value
+from vireid.types import VireidError
 
 MEASURED = "percent; measured rows are mean ± standard deviation over runs."
 """The end of a caption."""
@@ -76,6 +78,37 @@ def write_csv(path: Path, table: ResultTable) -> None:
             writer.writerow([block.source, block.data, searches, *row.keys, *cells])
     with atomic_path(path) as temporary:
         temporary.write_text(buffer.getvalue(), encoding="utf-8")
+
+
+def read_csv(path: Path, columns: dict[str, str]) -> tuple[tuple[str, ...], tuple[Block, ...]]:
+    """Return the key columns and the blocks of a file that `write_csv` wrote with these columns of numbers. A block's
+    title is its data, and its groups share the columns evenly.
+
+    Raises:
+        VireidError: not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            names, *lines = csv.reader(file, strict=True)
+        keys = tuple(names[3 : names.index(next(iter(columns)))])
+        blocks = []
+        for origin, group in itertools.groupby(lines, key=lambda line: line[:3]):
+            source, data, searches = origin
+            titles = searches.split("; ")
+            rows = [_read_row(dict(zip(names, line, strict=True)), keys, columns) for line in group]
+            groups = tuple((title, len(columns) // len(titles)) for title in titles)
+            blocks.append(Block(data, "published" if source == "published" else "measured", data, groups, tuple(rows)))
+    except (OSError, ValueError, KeyError, csv.Error):
+        raise VireidError(f"{path}: cannot be read as a table that vireid reproduce wrote; delete it") from None
+    return keys, tuple(blocks)
+
+
+def _read_row(cells: dict[str, str], keys: tuple[str, ...], columns: dict[str, str]) -> Row:
+    values: dict[str, Value | None] = {}
+    for column in columns:
+        mean, std, paper = (cells.get(column + suffix) for suffix in ("", "_std", "_paper"))
+        values[column] = Value(float(mean), *(float(v) if v else None for v in (std, paper))) if mean else None
+    return Row(tuple(cells[key] for key in keys), values)
 
 
 def write_latex(path: Path, table: ResultTable) -> None:

@@ -4,27 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import groupby
 
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from vireid.reproduce.command import Reproduction
 from vireid.reproduce.plan import Planned
 
 
-def plan_table(plan: Sequence[Planned], label: str) -> Table:
-    """One line per run: its state, the batches it has left, the time these are expected to take; the sum below."""
+def shown_plan(reproduction: Reproduction) -> Group:
+    """One line per row of the tables: the state of its seeds, the batches they have left, the time these are expected
+    to take; the sum and the folder of the runs below. A run that several rows share is shown at the first.
+    """
+    grid, plan = reproduction.grid, reproduction.plan
+    several = len(reproduction.items) > 1
+    table = Table(box=None, pad_edge=False)
+    for name in (*(["for"] if several else []), "row", "trials" if grid.dataset.layout == "regdb" else "seeds"):
+        table.add_column(name)
+    for name in ("batches\nleft", "expected"):
+        table.add_column(name, justify="right")
+    waiting = {planned.job.name: planned for planned in plan}
+    for name, item in reproduction.items.items():
+        for row, jobs in item.rows(grid).items():
+            runs = [waiting.pop(job.name) for job in jobs if job.name in waiting]
+            if runs:
+                table.add_row(*([name] if several else []), escape(row), *_cells(runs))
     left = [planned for planned in plan if planned.steps]
-    table = Table(title=f"{len(plan)} runs on {escape(label)}", title_justify="left", box=None, pad_edge=False)
-    table.add_column("run", overflow="fold")
-    table.add_column("state")
-    table.add_column("batches left", justify="right")
-    table.add_column("expected", justify="right")
-    for planned in plan:
-        expected = _duration(planned.seconds) if planned.steps else ""
-        table.add_row(escape(planned.job.name), planned.state, str(planned.steps or ""), expected)
     total = _duration(sum(planned.seconds for planned in left))
-    table.caption = f"{len(plan) - len(left)} finished, {len(left)} to train, about {total} one after another"
-    return table
+    to_do = f"{len(plan) - len(left)} finished, {len(left)} to train, about {total} one after another"
+    where = f"runs lie in {escape(str(grid.out / 'runs'))}"
+    title = f"{len(plan)} run{'s' * (len(plan) > 1)} on {escape(grid.label)}"
+    return Group(title, table, f"{to_do if left else 'all finished'}; {where}")
+
+
+def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:
+    """Return the states with the seeds (RegDB: trials) in each, the batches left and the time they are expected to
+    take."""
+    by_state: dict[str, list[int]] = {}
+    for run in runs:
+        by_state.setdefault(run.state, []).append(run.job.trial or run.job.seed)
+    states = "; ".join(f"{_spans(numbers)} {state}" for state, numbers in by_state.items())
+    steps = sum(run.steps for run in runs)
+    return states, f"{steps:,}" if steps else "", _duration(sum(run.seconds for run in runs)) if steps else ""
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Return rising numbers with neighbours joined: 0-2, 5."""
+    spans = [[n for _, n in group] for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
+    return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
 
 
 def _duration(seconds: float) -> str:
