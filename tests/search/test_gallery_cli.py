@@ -42,7 +42,7 @@ def test_every_verb_on_one_gallery(runs: tuple[Path, Path], said, tmp_path: Path
     assert (
         "6 added, 0 already" in said("add", store, day, "--model", run, "--modality", "visible", "--camera", "gate")[1]
     )
-    (day / "broken.png").write_text("no image")
+    (day / "broken.png").write_text("no image in the gallery")
     code, out, error = said("add", store, day, "--modality", "visible", "--camera", "gate")
     assert (code, "0 added, 6 already there, 1 unreadable" in out) == (1, True)
     assert "broken.png" in error
@@ -103,7 +103,7 @@ def test_mistakes_are_one_line(runs: tuple[Path, Path], said, tmp_path: Path) ->
         (("search", store, picture, *kind, "--top", 0), "top"),
         (("search", store, picture, *kind, "--from", "noon"), "--from"),
         (("remove", store), "say which images"),
-        (("remove", store, "--id", "ffffffffffff"), "no image"),
+        (("remove", store, "--id", "ffffffffffff"), "no image in the gallery"),
         (("export", store, tmp_path / "out.csv"), ".parquet"),
         (("migrate", store, store), "already"),
     ):
