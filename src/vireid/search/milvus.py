@@ -48,7 +48,7 @@ def told(place: str) -> Iterator[None]:
     try:
         yield
     except (MilvusException, RpcError) as error:
-        text = getattr(error, "message", "") or str(error)
+        text = getattr(error, "message", "") or getattr(error, "details", str)() or str(error)
         first = text.strip().splitlines()[0][:200] if text.strip() else type(error).__name__
         advice = "check that the server runs and try again; nothing that was acknowledged is lost"
         raise VireidError(f"{place}: Milvus failed ({first}); {advice}") from error
