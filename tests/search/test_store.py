@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 from pathlib import Path
@@ -183,6 +184,8 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_acknowledged(tmp_path: Path)
     with run(FILL, str(tmp_path / "store")) as process:
         lines = process.communicate(timeout=60)[0].splitlines()
     assert len(lines) == 2, lines
+    reason = r"(cannot be read or written \(disk I/O error\)|Milvus failed \(.*File too large\)); check the disk"
+    assert re.match(rf"{tmp_path}/store/(entries.sqlite|index.db): {reason}", lines[1])
     kept, images = int(lines[0]), people(2000)
     gallery = open_gallery(str(tmp_path / "store"))
     assert store_of(gallery).problems() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class FolderIndex:
 
     def _open(self) -> MilvusClient:
         client = self._client = connect(str(self._path))
-        with told(str(self._path)):
+        with self._told():
             if not client.has_collection(_NAME):
                 self._create(client)
             client.load_collection(_NAME)
@@ -62,9 +62,14 @@ class FolderIndex:
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self._dimension)
         client.create_collection(_NAME, schema=schema)
 
+    def _told(self) -> AbstractContextManager[None]:
+        return told(
+            str(self._path), "check the disk and try again, or let `vireid gallery compact` make the index anew"
+        )
+
     def catch_up(self) -> None:
         """Fill every block anew that has another number of rows than the journal."""
-        with self._lock, told(str(self._path)):
+        with self._lock, self._told():
             wanted = self._journal.blocks()
             held = {name: self._held(name) for name in self._client.list_partitions(_NAME) if name != "_default"}
             for name in held.keys() - {_partition(block) for block in wanted}:
@@ -83,7 +88,7 @@ class FolderIndex:
         The files go before the journal forgets, so that whatever ends the process leaves no byte that nobody knows of.
         Searches wait meanwhile.
         """
-        with self._lock, told(str(self._path)):
+        with self._lock, self._told():
             self._removals += 1
             try:
                 for block in blocks:
@@ -95,7 +100,7 @@ class FolderIndex:
 
     def follow(self) -> None:
         """Fill the blocks that are torn, and take in the rows that the journal got since the last time."""
-        with self._lock, told(str(self._path)):
+        with self._lock, self._told():
             last = self._journal.last()
             for block in sorted(self._torn):
                 self._drop(block)
@@ -141,7 +146,7 @@ class FolderIndex:
         parts = [expression(where)]
         if where.ids:
             parts.append(f"seq in {self._journal.seqs(Where(ids=where.ids))}")
-        with told(str(self._path)):
+        with self._told():
             found = self._client.search(
                 _NAME,
                 data=[query.tolist()],
@@ -156,7 +161,7 @@ class FolderIndex:
         """Say how many rows are in the index or in the journal alone."""
         self.follow()
         differing = set(self._journal.seqs(Where()))
-        with told(str(self._path)):
+        with self._told():
             for name in self._client.list_partitions(_NAME):
                 rows = self._client.query(_NAME, filter="seq >= 0", output_fields=["seq"], partition_names=[name])
                 differing ^= {row["seq"] for row in rows}

@@ -64,8 +64,11 @@ class Journal:
                     raise disk_error(OSError(ENOSPC, ""), self._path) from error
                 if "locked" in str(error):
                     raise VireidError(f"{self._path}: another process reads it; end that one and try again") from error
-                advice = "restore it from a backup, or export what `vireid gallery export` still reads"
-                raise VireidError(f"{self._path}: damaged or not writable ({error}); {advice}") from error
+                if isinstance(error, sqlite3.OperationalError):
+                    what, advice = "cannot be read or written", "check the disk and your permissions, then try again"
+                else:
+                    what, advice = "damaged", "restore it from a backup, or export what `vireid gallery export` reads"
+                raise VireidError(f"{self._path}: {what} ({error}); {advice}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -183,7 +186,9 @@ class Journal:
                 except (VireidError, ValueError):
                     good = False
                 if not good:
-                    found.append(f"image {entry[0]}: entry, vector or thumbnail changed on the disk")
+                    found.append(
+                        f"image {entry[0]}: entry, vector or thumbnail changed on the disk; remove it and add it again"
+                    )
         return [f"{self._path}: {line}" for line in found]
 
     def _vector(self, data: bytes) -> Vectors:
