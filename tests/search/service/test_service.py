@@ -107,6 +107,11 @@ def test_a_search_needs_something_to_search_for(client: TestClient) -> None:
     assert "finite" in one_line(client.post("/api/v1/search", json={"vectors": nan}), 422)
 
 
+def test_thresholds_are_those_of_the_model_s_evaluation_by_direction(client: TestClient) -> None:
+    thresholds = client.get("/api/v1/gallery").json()["thresholds"]
+    assert thresholds == {"visible": {"0.001": 0.5}, "infrared": {"0.001": 0.6}}
+
+
 def test_added_images_are_found_and_known_ones_counted(client: TestClient, memory: MemoryGallery) -> None:
     about = json.dumps({"modality": "visible", "camera": "new", "time": "2024-01-01T00:00:00Z", "track": "t"})
     sent = files(picture(20), picture(3), picture(20), b"no image", picture(21))
