@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pymilvus.exceptions import MilvusException
 
 from tests.search.conformance import check_gallery
 from tests.search.fakes import FakeEmbedder
@@ -17,6 +18,7 @@ from tests.search.galleries import ColourEmbedder, people
 from tests.search.milvus_server import milvus_server
 from tests.search.processes import one_line, run
 from vireid.search.folder_gallery import FolderGallery
+from vireid.search.milvus import told
 from vireid.search.querying import by_track
 from vireid.search.records import Where
 from vireid.search.server_gallery import ServerGallery
@@ -195,6 +197,14 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_acknowledged(tmp_path: Path)
     there = gallery.info().images
     assert gallery.add(images) == len(images) - there > 0
     gallery.close()
+
+
+def test_a_full_disk_under_the_index_is_said_as_such() -> None:
+    expected = r"^yard/index.db: no space left on the device; free some or write elsewhere$"
+    with pytest.raises(VireidError, match=expected), told("yard/index.db"):
+        raise MilvusException(
+            message="[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"
+        )
 
 
 def test_a_server_that_ends_in_between_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
