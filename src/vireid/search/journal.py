@@ -63,7 +63,7 @@ class Journal:
                 if "full" in str(error):
                     raise disk_error(OSError(ENOSPC, ""), self._path) from error
                 if "locked" in str(error):
-                    raise VireidError(f"{self._path}: another process reads it; end that one and try again") from error
+                    raise VireidError(f"{self._path}: another process uses it; end that one and try again") from error
                 if isinstance(error, sqlite3.OperationalError):
                     what, advice = "cannot be read or written", "check the disk and your permissions, then try again"
                 else:
