@@ -99,7 +99,11 @@ class MemoryGallery:
         return sorted((e for e in found if e.id > after), key=lambda entry: entry.id)[:limit]
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
-        return np.stack([self._one(id).vector for id in ids])
+        return (
+            np.stack([self._one(id).vector for id in ids])
+            if len(ids)
+            else np.empty((0, self._model.dimension), np.float32)
+        )
 
     def thumbnail(self, id: str) -> bytes:
         return self._one(id).thumbnail

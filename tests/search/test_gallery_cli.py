@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.search.galleries import ColourEmbedder, colour_folder, people
 from tests.tiny import tiny_run
@@ -42,7 +49,7 @@ def test_every_verb_on_one_gallery(runs: tuple[Path, Path], said, tmp_path: Path
     assert (
         "6 added, 0 already" in said("add", store, day, "--model", run, "--modality", "visible", "--camera", "gate")[1]
     )
-    (day / "broken.png").write_text("no image")
+    (day / "broken.png").write_text("no image in the gallery")
     code, out, error = said("add", store, day, "--modality", "visible", "--camera", "gate")
     assert (code, "0 added, 6 already there, 1 unreadable" in out) == (1, True)
     assert "broken.png" in error
@@ -66,12 +73,68 @@ def test_every_verb_on_one_gallery(runs: tuple[Path, Path], said, tmp_path: Path
     assert "8 images" in said("export", store, tmp_path / "out.parquet")[1]
     assert "8 images, copied and compared" in said("migrate", store, tmp_path / "copy")[1]
     first = listed["entries"][0]["id"]
+    assert "1 removed" in said("remove", store, "--id", first[:12])[1]
+    assert "7 images, copied and compared (1 more in the copy alone)" in said("migrate", store, tmp_path / "copy")[1]
     assert "1 removed" in said("remove", tmp_path / "copy", "--id", first[:12])[1]
     assert "1 removed" in said("remove", tmp_path / "copy", "--camera", "yard", "--to", "2024-06-01")[1]
     assert "compacted" in said("compact", tmp_path / "copy")[1]
     assert said("verify", tmp_path / "copy")[:2] == (0, f"6 images, no problems: {tmp_path / 'copy'}\n")
+
+
+def test_damage_is_one_line_that_says_what_to_do(runs: tuple[Path, Path], said, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    store, day = tmp_path / "store", colour_folder(tmp_path / "day")
+    query = (day / "0.png", "--modality", "visible")
+    assert said("add", store, day, "--model", runs[0], "--modality", "visible")[0] == 0
+    good = (store / "entries.sqlite").read_bytes()
+    (store / "entries.sqlite").write_bytes(good.replace(b"\xff\xd8\xff", b"\xff\xd8\xfe", 1))
+    code, out, error = said("verify", store)
+    assert (code, "6 images, 1 problems" in out) == (1, True)
+    assert re.fullmatch(rf"{store}/entries.sqlite: image [0-9a-f]{{64}}: .* changed on the disk; .*", error)
     (store / "entries.sqlite").write_bytes(b"x" * 10_000)
-    assert said("verify", store)[0] != 0
+    expected = rf"vireid: {store}/entries.sqlite: damaged \(file is not a database\); restore it from a backup, or .*"
+    for verb in (("verify", store), ("list", store), ("search", store, *query), ("remove", store, "--camera", "gate")):
+        code, _, error = said(*verb)
+        assert code == 2
+        assert re.fullmatch(expected, error)
+
+
+ON_A_SMALL_DISK = """
+mount -t tmpfs -o size=768k tmpfs disk || exit 77
+vireid gallery add disk/store "$@"
+echo "status $?"
+mount -o remount,size=16m disk
+vireid gallery add disk/store "$@"
+"""
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "day").mkdir()
+    for number in range(200):
+        pixels = np.random.default_rng(number).integers(0, 256, (64, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "day" / f"{number}.png")
+    if shutil.which("unshare") is None:
+        pytest.skip("no small disk can be mounted: unshare is not installed")
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-uc", ON_A_SMALL_DISK, "sh", "day"]
+        + ["--model", str(runs[0]), "--modality", "visible"],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if "status" not in done.stdout:
+        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
+    line = r"^vireid: disk/store/(entries.sqlite|index.db): no space left on the device; free some or write elsewhere$"
+    assert len(re.findall(line, done.stderr, re.MULTILINE)) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    status, again = done.stdout.splitlines()
+    assert status == "status 2"
+    added, known = map(int, re.findall(r"(\d+) (?:added|already there)", again))
+    assert added > 0
+    assert known > 0
+    assert added + known == 200
 
 
 def test_mistakes_are_one_line(runs: tuple[Path, Path], said, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -103,7 +166,7 @@ def test_mistakes_are_one_line(runs: tuple[Path, Path], said, tmp_path: Path) ->
         (("search", store, picture, *kind, "--top", 0), "top"),
         (("search", store, picture, *kind, "--from", "noon"), "--from"),
         (("remove", store), "say which images"),
-        (("remove", store, "--id", "ffffffffffff"), "no image"),
+        (("remove", store, "--id", "ffffffffffff"), "no image in the gallery"),
         (("export", store, tmp_path / "out.csv"), ".parquet"),
         (("migrate", store, store), "already"),
     ):

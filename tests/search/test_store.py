@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pymilvus.exceptions import MilvusException
 
 from tests.search.conformance import check_gallery
 from tests.search.fakes import FakeEmbedder
 from tests.search.galleries import ColourEmbedder, people
 from tests.search.milvus_server import milvus_server
-from vireid.search.copying import copy_gallery, open_copy, write_parquet
+from tests.search.processes import one_line, run
 from vireid.search.folder_gallery import FolderGallery
+from vireid.search.milvus import told
 from vireid.search.querying import by_track
 from vireid.search.records import Where
 from vireid.search.server_gallery import ServerGallery
@@ -28,7 +28,6 @@ from vireid.types import VireidError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cannot index float16")
 
-ROOT = Path(__file__).parents[2]
 ADD_ON_AND_ON = """
 import sys
 from tests.search.galleries import ColourEmbedder, people
@@ -39,19 +38,6 @@ for start in range(0, len(images), 8):
     gallery.add(images[start : start + 8])
     print(start + 8, flush=True)
 """
-
-
-def one_line(error: pytest.ExceptionInfo[VireidError]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    assert "Traceback" not in text
-    return text
-
-
-def run(code: str, *arguments: str, **more: object) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, **more)  # type: ignore[call-overload, no-any-return]
 
 
 def test_every_gallery_does_what_the_protocol_says(place: str) -> None:
@@ -109,28 +95,6 @@ def test_a_killed_add_leaves_every_acknowledged_image(tmp_path: Path) -> None:
         best = gallery.search(images[acknowledged - 1].vector[None], 1)
         assert best[0].entry.id == ids[-1]
         gallery.close()
-
-
-def test_what_is_removed_is_in_no_file_any_more(tmp_path: Path) -> None:
-    store, images = tmp_path / "store", people(30)
-    images[7].entry.__dict__["name"] = "a-name-to-forget.png"
-    gallery = open_gallery(str(store), create=ColourEmbedder(), dtype="float32")
-    gallery.add(images)
-    gallery.search(images[7].vector[None], 3)
-    secrets = (b"a-name-to-forget.png", images[7].entry.id.encode(), images[7].thumbnail, images[7].vector.tobytes())
-    assert all(any(secret in data for data in contents(store)) for secret in secrets)
-    assert gallery.remove(Where(ids=(images[7].entry.id,))) == 1
-    assert not any(secret in data for secret in secrets for data in contents(store)), "before compact"
-    store_of(gallery).compact()
-    gallery.close()
-    assert not any(secret in data for secret in secrets for data in contents(store))
-    again = open_gallery(str(store))
-    assert len(again.search(images[7].vector[None], 1000)) == len(images) - 1
-    again.close()
-
-
-def contents(store: Path) -> list[bytes]:
-    return [path.read_bytes() for path in store.rglob("*") if path.is_file()]
 
 
 def test_a_folder_is_open_in_one_process_at_a_time(tmp_path: Path) -> None:
@@ -222,6 +186,8 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_acknowledged(tmp_path: Path)
     with run(FILL, str(tmp_path / "store")) as process:
         lines = process.communicate(timeout=60)[0].splitlines()
     assert len(lines) == 2, lines
+    reason = r"(cannot be read or written \(disk I/O error\)|Milvus failed \(.*File too large\)); check the disk"
+    assert re.match(rf"{tmp_path}/store/(entries.sqlite|index.db): {reason}", lines[1])
     kept, images = int(lines[0]), people(2000)
     gallery = open_gallery(str(tmp_path / "store"))
     assert store_of(gallery).problems() == []
@@ -233,29 +199,12 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_acknowledged(tmp_path: Path)
     gallery.close()
 
 
-def test_a_copy_elsewhere_is_the_same_and_compared(place: str, tmp_path: Path) -> None:
-    from pyarrow import parquet
-
-    images, source = people(5), str(tmp_path / "source")
-    gallery = open_gallery(source, create=ColourEmbedder())
-    gallery.add(images)
-    with pytest.raises(VireidError, match="already"):
-        open_copy(gallery, source, f"{source}/../source")
-    copy = open_copy(gallery, source, place)
-    copy.add(images[:3])
-    assert copy_gallery(gallery, copy) == copy_gallery(gallery, copy) == len(images)
-    assert copy.entries() == gallery.entries()
-    assert write_parquet(copy, tmp_path / "out.parquet") == len(images)
-    rows = parquet.read_table(tmp_path / "out.parquet").to_pylist()
-    assert [row["id"] for row in rows] == sorted(image.entry.id for image in images)
-    copy.remove(Where(ids=(images[4].entry.id,)))
-    changed = people(5)[4]
-    changed.entry.__dict__["camera"] = "elsewhere"
-    copy.add([changed])
-    with pytest.raises(VireidError, match=f"image {images[4].entry.id}: the target has it differently"):
-        copy_gallery(gallery, copy)
-    gallery.close()
-    copy.close()
+def test_a_full_disk_under_the_index_is_said_as_such() -> None:
+    expected = r"^yard/index.db: no space left on the device; free some or write elsewhere$"
+    with pytest.raises(VireidError, match=expected), told("yard/index.db"):
+        raise MilvusException(
+            message="[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"
+        )
 
 
 def test_a_server_that_ends_in_between_is_one_line_and_loses_nothing(tmp_path: Path) -> None:

@@ -211,10 +211,11 @@ def migrate(store: Store, target: Annotated[str, Parameter(help="The other place
     with _open(store) as opened, bars() as bar:
         copy = open_copy(opened, store, target)
         try:
-            count = copy_gallery(opened, copy, bar("images"))
+            done = copy_gallery(opened, copy, bar("images"))
         finally:
             copy.close()
-    print(f"{count} images, copied and compared: {target}")
+    others = f" ({done.others} more in the copy alone)" if done.others else ""
+    print(f"{done.images} images, copied and compared{others}: {target}")
 
 
 @gallery.command

@@ -46,8 +46,7 @@ def serve(
 
     address = Address(host, port, certificate, key)
     embedder = load_embedder(model)
-    found = [score_thresholds(model, modality) for modality in Modality]
-    thresholds = {rate: max(each.get(rate, -1.0) for each in found) for rate in {**found[0], **found[1]}}
+    thresholds = {str(modality): score_thresholds(model, modality) for modality in Modality}
     gallery = open_gallery(store, through_service=False)
     try:
         settings = ServiceSettings(state_folder(store), thresholds=thresholds, limits=Limits(queue=queue))

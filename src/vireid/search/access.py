@@ -32,7 +32,7 @@ class Service:
     engine: Engine
     tokens: Tokens
     audit: Audit
-    thresholds: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

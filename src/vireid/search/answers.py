@@ -27,7 +27,10 @@ class GalleryAnswer(BaseModel):
     modalities: dict[str, int]
     first: str | None
     last: str | None
-    thresholds: dict[str, float] = Field(description="False-match rate to the lowest similarity that keeps it.")
+    thresholds: dict[str, dict[str, float]] = Field(
+        description="By the query's modality: false-match rate to the lowest similarity, to images of the other "
+        "modality, that keeps it."
+    )
     heatmaps: bool
     role: str
 

@@ -31,8 +31,16 @@ class ModelOf:
         return cls(info.model, info.fingerprint, info.dimension)
 
 
-def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = None) -> int:
-    """Copy every image and compare the copy, entry, vector and thumbnail; return how many images there are.
+@dataclass(frozen=True)
+class Copied:
+    """How many images were copied and compared, and how many others the target holds."""
+
+    images: int
+    others: int
+
+
+def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = None) -> Copied:
+    """Copy every image and compare the copy: entry, thumbnail and vector, at the lower precision of the two galleries.
 
     What is in ``target`` already is compared too, so an interrupted copy goes on where it stopped.
 
@@ -45,15 +53,16 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
         raise VireidError(
             f"migrate: the target holds vectors of {there.model}, not of {total.model}; name an empty one"
         )
+    dtype: Dtype = "float16" if "float16" in (total.dtype, there.dtype) else "float32"
     done = 0
     for images in _pages(source):
         known = target.known([image.entry.id for image in images])
         target.add([image for image in images if image.entry.id not in known])
-        _compare(images, target)
+        _compare(images, target, dtype)
         done += len(images)
         if progress is not None:
             progress(done, max(done, total.images))
-    return done
+    return Copied(done, target.info().images - done)
 
 
 def _pages(gallery: Gallery) -> Iterator[list[NewImage]]:
@@ -69,17 +78,19 @@ def _images(gallery: Gallery, entries: list[Entry]) -> list[NewImage]:
     return [NewImage(*parts) for parts in zip(entries, vectors, pictures, strict=True)]
 
 
-def _compare(images: list[NewImage], target: Gallery) -> None:
+def _compare(images: list[NewImage], target: Gallery, dtype: Dtype) -> None:
     entries = target.entries(Where(ids=tuple(image.entry.id for image in images)))
     copies = {copy.entry.id: copy for copy in _images(target, entries)}
     for image in images:
-        copy = copies.get(image.entry.id)
-        same = copy is not None and copy.entry == image.entry and copy.thumbnail == image.thumbnail
-        # half precision rounds by up to 0.0005
-        if not same or copy is None or not np.allclose(image.vector, copy.vector, atol=1e-3):
+        if image.entry.id not in copies or not _same(image, copies[image.entry.id], dtype):
             raise VireidError(
                 f"image {image.entry.id}: the target has it differently; remove it there and migrate again"
             )
+
+
+def _same(image: NewImage, copy: NewImage, dtype: Dtype) -> bool:
+    vectors = np.array_equal(image.vector.astype(dtype), copy.vector.astype(dtype))
+    return image.entry == copy.entry and image.thumbnail == copy.thumbnail and vectors
 
 
 def write_parquet(gallery: Gallery, out: Path, progress: Progress | None = None) -> int:

@@ -74,7 +74,7 @@ class Engine:
     def close(self) -> None:
         """Wait for what runs; the gallery stays open, it is the caller's."""
         for pool in (self._readers, self._writer, self._pictures):
-            pool.shutdown()
+            pool.shutdown(cancel_futures=True)  # who asked has gone
         self._model.close()
 
     async def read(self, uploads: Iterable[Upload]) -> list[Picture | Refusal]:

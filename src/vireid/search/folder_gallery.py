@@ -76,9 +76,8 @@ class FolderGallery:
         index = self._opened()
         seqs = self._journal.seqs(where)
         if seqs:
-            self._journal.remove(seqs)
-            for block in sorted({seq // BLOCK for seq in seqs}):
-                index.refill(block)
+            with index.without({seq // BLOCK for seq in seqs}):
+                self._journal.remove(seqs)
         return len(seqs)
 
     def problems(self) -> list[str]:

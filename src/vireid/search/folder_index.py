@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from vireid.deploy.embedder import Vectors
 from vireid.search.journal import BLOCK, Journal
 from vireid.search.milvus import connect, entry_fields, entry_values, expression, told
 from vireid.search.records import Where
+from vireid.types import VireidError
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -32,6 +35,8 @@ class FolderIndex:
         self._path, self._journal, self._dimension = path, journal, dimension
         self._lock = threading.RLock()
         self._upto = 0
+        self._torn: set[int] = set()
+        self._removals = 0
         try:
             self._client = self._open()
         except Exception:  # damage has many faces, and none of them matters: the journal has everything
@@ -41,7 +46,7 @@ class FolderIndex:
 
     def _open(self) -> MilvusClient:
         client = self._client = connect(str(self._path))
-        with told(str(self._path)):
+        with self._told():
             if not client.has_collection(_NAME):
                 self._create(client)
             client.load_collection(_NAME)
@@ -57,56 +62,91 @@ class FolderIndex:
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self._dimension)
         client.create_collection(_NAME, schema=schema)
 
+    def _told(self) -> AbstractContextManager[None]:
+        return told(
+            str(self._path), "check the disk and try again, or let `vireid gallery compact` make the index anew"
+        )
+
     def catch_up(self) -> None:
         """Fill every block anew that has another number of rows than the journal."""
-        with self._lock, told(str(self._path)):
+        with self._lock, self._told():
             wanted = self._journal.blocks()
             held = {name: self._held(name) for name in self._client.list_partitions(_NAME) if name != "_default"}
             for name in held.keys() - {_partition(block) for block in wanted}:
                 self._client.drop_partition(_NAME, name)
-            for block, rows in wanted.items():
-                if held.get(_partition(block)) != rows:
-                    self.refill(block)
+            self._torn = {block for block, rows in wanted.items() if held.get(_partition(block)) != rows}
             self._upto = self._journal.last()
+            self.follow()
 
     def _held(self, partition: str) -> int:
         return int(self._client.get_partition_stats(_NAME, partition)["row_count"])
 
-    def refill(self, block: int) -> None:
-        """Drop a block's partition, with its files, and fill it from the journal."""
-        with self._lock, told(str(self._path)):
-            if self._client.has_partition(_NAME, _partition(block)):
-                self._client.drop_partition(_NAME, _partition(block))
-            self._fill(block * BLOCK, (block + 1) * BLOCK)
+    @contextmanager
+    def without(self, blocks: set[int]) -> Iterator[None]:
+        """Drop blocks, with their files, for as long as rows of them are deleted from the journal; then fill them.
+
+        The files go before the journal forgets, so that whatever ends the process leaves no byte that nobody knows of.
+        Searches wait meanwhile.
+        """
+        with self._lock, self._told():
+            self._removals += 1
+            try:
+                for block in blocks:
+                    self._torn.add(block)
+                    self._drop(block)
+                yield
+            finally:
+                self.follow()
 
     def follow(self) -> None:
-        """Take in the rows that the journal got since the last time."""
-        with self._lock, told(str(self._path)):
+        """Fill the blocks that are torn, and take in the rows that the journal got since the last time."""
+        with self._lock, self._told():
             last = self._journal.last()
-            if last > self._upto:
-                self._fill(self._upto + 1, last + 1)
-                self._upto = last
+            for block in sorted(self._torn):
+                self._drop(block)
+                self._fill(block, block * BLOCK, last)
+            while self._upto < last:
+                block = (self._upto + 1) // BLOCK
+                self._torn.add(block)  # until all is in: an insert that fails may have left some of its rows
+                self._fill(block, self._upto + 1, last)
 
-    def _fill(self, start: int, stop: int) -> None:
-        while start < stop:
-            block = start // BLOCK
-            end = min(stop, (block + 1) * BLOCK)
-            rows = self._journal.since(start, end, _ROWS)
-            start = rows[-1][0] + 1 if len(rows) == _ROWS else end
-            if not rows:
-                continue
+    def _drop(self, block: int) -> None:
+        if self._client.has_partition(_NAME, _partition(block)):
+            self._client.drop_partition(_NAME, _partition(block))
+
+    def _fill(self, block: int, start: int, last: int) -> None:
+        """Insert the block's rows from ``start`` to ``last``; then it is whole, as far as the journal goes."""
+        end = min(last, (block + 1) * BLOCK - 1)
+        while rows := self._journal.since(start, end + 1, _ROWS):
             if not self._client.has_partition(_NAME, _partition(block)):
                 self._client.create_partition(_NAME, _partition(block))
             data = [{"seq": seq, "vector": vector} | entry_values(entry) for seq, entry, vector in rows]
             self._client.insert(_NAME, data, partition_name=_partition(block))
+            start = rows[-1][0] + 1
+        self._upto = max(self._upto, end)
+        self._torn.discard(block)
 
     def search(self, query: Vectors, top: int, where: Where) -> list[tuple[int, float]]:
         """Return (row number, cosine) of the best ``top`` rows, best first; ``query`` (d,) has length 1."""
-        self.follow()
+        with self._lock:  # a removal holds it from beginning to end
+            self.follow()
+            removals = self._removals
+        try:
+            found = self._find(query, top, where)
+            if removals == self._removals:
+                return found
+        except VireidError:
+            if removals == self._removals:
+                raise
+        with self._lock:  # blocks were dropped under the search: once more, while none can be
+            self.follow()
+            return self._find(query, top, where)
+
+    def _find(self, query: Vectors, top: int, where: Where) -> list[tuple[int, float]]:
         parts = [expression(where)]
         if where.ids:
             parts.append(f"seq in {self._journal.seqs(Where(ids=where.ids))}")
-        with told(str(self._path)):
+        with self._told():
             found = self._client.search(
                 _NAME,
                 data=[query.tolist()],
@@ -121,7 +161,7 @@ class FolderIndex:
         """Say how many rows are in the index or in the journal alone."""
         self.follow()
         differing = set(self._journal.seqs(Where()))
-        with told(str(self._path)):
+        with self._told():
             for name in self._client.list_partitions(_NAME):
                 rows = self._client.query(_NAME, filter="seq >= 0", output_fields=["seq"], partition_names=[name])
                 differing ^= {row["seq"] for row in rows}

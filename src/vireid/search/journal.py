@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Journal:
         self._lock = threading.RLock()
         with self._told():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            for pragma in ("journal_mode=WAL", "synchronous=EXTRA", "secure_delete=ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._connection.execute(_TABLE)
 
@@ -62,8 +62,13 @@ class Journal:
             except sqlite3.Error as error:
                 if "full" in str(error):
                     raise disk_error(OSError(ENOSPC, ""), self._path) from error
-                advice = "restore it from a backup, or export what `vireid gallery export` still reads"
-                raise VireidError(f"{self._path}: damaged or not writable ({error}); {advice}") from error
+                if "locked" in str(error):
+                    raise VireidError(f"{self._path}: another process uses it; end that one and try again") from error
+                if isinstance(error, sqlite3.OperationalError):
+                    what, advice = "cannot be read or written", "check the disk and your permissions, then try again"
+                else:
+                    what, advice = "damaged", "restore it from a backup, or export what `vireid gallery export` reads"
+                raise VireidError(f"{self._path}: {what} ({error}); {advice}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -148,22 +153,24 @@ class Journal:
         return int(self._rows("SELECT COALESCE(MAX(seq), 0) FROM images")[0][0])
 
     def remove(self, seqs: Sequence[int]) -> None:
-        """Delete these rows for good: their bytes are overwritten, in the file and in its log."""
-        with self._transaction():
-            sql = "DELETE FROM images WHERE seq IN (SELECT value FROM json_each(?))"
-            self._connection.execute(sql, [json.dumps(seqs)])
-        self._truncate_log()
+        """Delete these rows for good: from the commit on their bytes are in no file.
+
+        A write-ahead log would keep them until its next checkpoint, which a killed process does not reach. So it is
+        emptied and put aside for the deletion.
+        """
+        with self._told():
+            self._connection.execute("PRAGMA journal_mode=DELETE")
+            with self._transaction():
+                sql = "DELETE FROM images WHERE seq IN (SELECT value FROM json_each(?))"
+                self._connection.execute(sql, [json.dumps(seqs)])
+            with suppress(sqlite3.OperationalError):  # somebody reads it: then the log comes back at the next opening
+                self._connection.execute("PRAGMA journal_mode=WAL")
 
     def compact(self) -> None:
         """Give the space of deleted rows back."""
         with self._told():
             self._connection.execute("VACUUM")
-        self._truncate_log()
-
-    def _truncate_log(self) -> None:
-        busy = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
-        if busy:
-            raise VireidError(f"{self._path}: another process reads it; end that process and remove again")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def problems(self) -> list[str]:
         """Read everything and say what is damaged."""
@@ -179,7 +186,9 @@ class Journal:
                 except (VireidError, ValueError):
                     good = False
                 if not good:
-                    found.append(f"image {entry[0]}: entry, vector or thumbnail changed on the disk")
+                    found.append(
+                        f"image {entry[0]}: entry, vector or thumbnail changed on the disk; remove it and add it again"
+                    )
         return [f"{self._path}: {line}" for line in found]
 
     def _vector(self, data: bytes) -> Vectors:

@@ -6,8 +6,11 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vireid.files import disk_error
 from vireid.search.records import Entry, Where
 from vireid.types import VireidError
 
@@ -40,7 +43,7 @@ def connect(uri: str, token: str = "") -> MilvusClient:
 
 
 @contextmanager
-def told(place: str) -> Iterator[None]:
+def told(place: str, advice: str = "check that the server runs and try again") -> Iterator[None]:
     """Turn what pymilvus raises into one line."""
     from grpc import RpcError
     from pymilvus.exceptions import MilvusException
@@ -48,11 +51,12 @@ def told(place: str) -> Iterator[None]:
     try:
         yield
     except (MilvusException, RpcError) as error:
-        details = getattr(error, "details", None)
-        text = getattr(error, "message", "") or (details() if callable(details) else "") or str(error)
+        text = getattr(error, "message", "") or getattr(error, "details", str)() or str(error)
         first = text.strip().splitlines()[0][:200] if text.strip() else type(error).__name__
-        advice = "check that the server runs and try again; nothing that was acknowledged is lost"
-        raise VireidError(f"{place}: Milvus failed ({first}); {advice}") from error
+        if "No space left" in first:
+            raise disk_error(OSError(ENOSPC, ""), Path(place)) from error
+        kept = "nothing that was acknowledged is lost"
+        raise VireidError(f"{place}: Milvus failed ({first}); {advice}; {kept}") from error
 
 
 def entry_fields(schema: CollectionSchema) -> None:

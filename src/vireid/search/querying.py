@@ -89,6 +89,6 @@ def whole_id(gallery: Gallery, start: str) -> str:
     """
     found = [entry.id for entry in gallery.entries(limit=2, after=start[:63]) if entry.id.startswith(start)]
     if len(found) != 1 or len(start) < 4:
-        count = "several images" if len(found) > 1 else "no image"
-        raise VireidError(f"image {start[:80]!r}: {count} with this id; `vireid gallery list STORE` shows them")
+        count = "several images have" if len(found) > 1 else "no image in the gallery has"
+        raise VireidError(f"image {start[:80]!r}: {count} this id; `vireid gallery list STORE` shows what is there")
     return found[0]

@@ -95,6 +95,7 @@ async def add_vectors(asked: Writer) -> Response:
 async def list_images(asked: Searcher, listing: Annotated[Listing, Query()]) -> Response:
     """Entries in the order of their ids."""
     entries = await asked.engine.entries(listing.record(), listing.limit, listing.after)
+    await asked.note("list", where=where_json(listing.record()), found=len(entries))
     after = entries[-1].id if len(entries) == listing.limit else None
     return JSONResponse({"entries": [entry_json(entry) for entry in entries], "next": after})
 
@@ -110,7 +111,9 @@ async def known(asked: Searcher) -> Response:
 async def get_vectors(asked: Searcher) -> Response:
     """The vectors of these images."""
     model = await asked.json(IdsModel)
-    return JSONResponse({"vectors": encode(await asked.engine.vectors(model.ids)) if model.ids else ""})
+    vectors = await asked.engine.vectors(model.ids)
+    await asked.note("vectors", found=len(vectors))
+    return JSONResponse({"vectors": encode(vectors)})
 
 
 @router.get("/images/{id}/thumbnail", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})

@@ -36,12 +36,13 @@ from vireid.search.wire import explain
 class ServiceSettings:
     """``folder`` keeps tokens and audit log; ``session`` is the text of an admin token of this process alone.
 
-    ``thresholds`` maps a false-match rate to the similarity that keeps it, for people who judge scores.
+    ``thresholds`` maps a query's modality, and then a false-match rate, to the similarity that keeps it among images of
+    the other modality.
     """
 
     folder: Path
     session: str | None = field(default=None, repr=False)
-    thresholds: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
 
 

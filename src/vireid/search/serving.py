@@ -10,6 +10,7 @@ import secrets
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from vireid.types import VireidError
 
 _KEEP_SECONDS = 5
 _END_SECONDS = 2.0
+_CLOSE_SECONDS = 5
+"""For what still runs in gallery and model when the connections have ended."""
 _CONNECTIONS = 512
 
 
@@ -104,6 +107,32 @@ class _Patient(H11Protocol):
         self._timer = self.loop.call_later(seconds, self.transport.abort)
 
 
+class _Server(uvicorn.Server):
+    """Ends for sure: a call that hangs when all had their time is left behind, as by kill -9, which a gallery survives.
+
+    A thread that hangs would keep the process for ever: Python waits for every one of a pool.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._last = threading.Timer((config.timeout_graceful_shutdown or 0) + _CLOSE_SECONDS, _leave)
+        self._last.daemon = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._last.ident is None:
+            self._last.start()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        super().run(sockets)
+        self._last.cancel()
+
+
+def _leave() -> None:
+    logging.getLogger("vireid.search").error("a call to the gallery or the model does not end; leaving without it")
+    os._exit(1)
+
+
 def serve(gallery: Gallery, embedder: Embedder, place: str, address: Address, settings: ServiceSettings) -> None:
     """Serve the gallery of ``place`` until SIGTERM or Ctrl-C, then finish what was taken, and close it.
 
@@ -123,8 +152,9 @@ def serve(gallery: Gallery, embedder: Embedder, place: str, address: Address, se
     with listener:
         address = replace(address, port=listener.getsockname()[1])
         app = create_app(gallery, embedder, settings)
-        server = uvicorn.Server(_config(app, address, settings.limits))
-        _stop_gently(server)
+        server = _Server(_config(app, address, settings.limits))
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn listens to them only while it serves
+            signal.signal(number, server.handle_exit)
         with _announced(place, address, settings):
             _say(address, settings)
             server.run([listener])
@@ -173,16 +203,6 @@ def _check_certificate(address: Address) -> None:
         raise VireidError(
             f"{address.certificate}: cannot be used with {address.key} ({error.strerror or error}); expected PEM files"
         ) from error
-
-
-def _stop_gently(server: uvicorn.Server) -> None:
-    """Let SIGTERM and Ctrl-C stop the server, also before uvicorn listens to them, and never kill the process."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
 
 
 @contextmanager

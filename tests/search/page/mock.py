@@ -25,6 +25,7 @@ FILES = f"{vireid.search.__path__[0]}/page"
 TOKEN = "night-shift"
 LARGEST = 400_000
 DIMENSION = 16
+THRESHOLDS = {"visible": {"0.01": 0.4, "0.001": 0.58}, "infrared": {"0.01": 0.5, "0.001": 0.62}}
 
 
 @cache
@@ -77,7 +78,8 @@ def create_app(pictures: Sequence[Picture], queries: Sequence[Picture]) -> FastA
             "images": len(pictures), "model": "small-dfw", "fingerprint": "ab" * 32, "dimension": DIMENSION,
             "cameras": Counter(p.camera for p in pictures), "modalities": Counter(p.modality for p in pictures),
             "first": times[0] if times else None, "last": times[-1] if times else None,
-            "thresholds": {"0.01": 0.5, "0.001": 0.62} if pictures else {}, "heatmaps": True, "role": "search",
+            "thresholds": THRESHOLDS if pictures else {"visible": {}, "infrared": {}},
+            "heatmaps": True, "role": "search",
         }  # fmt: skip
 
     @app.get("/api/v1/images/{id}/heatmap")

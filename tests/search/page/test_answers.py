@@ -34,6 +34,19 @@ def test_threshold_is_marked(searched: Desk) -> None:
     assert not any(card["below"] for card in searched.cards())
 
 
+def test_threshold_is_that_of_the_direction_asked(searched: Desk, day: Upload) -> None:
+    options = searched.page.locator("#threshold option")
+    assert options.all_inner_texts() == ["0.620 (1 in 1,000)", "0.500 (1 in 100)", "none"]
+    searched.page.select_option("#threshold", "0.01")
+    searched.page.click("#fresh")
+    searched.give(day)
+    searched.search()
+    assert options.all_inner_texts() == ["0.580 (1 in 1,000)", "0.400 (1 in 100)", "none"]
+    expect(searched.page.locator("#threshold")).to_have_value("0.01")
+    infrared = [card for card in searched.cards() if card["kind"] == "IR"]
+    assert [card["below"] for card in infrared] == [card["score"] < 0.4 for card in infrared]
+
+
 def test_threshold_holds_between_modalities_only(searched: Desk) -> None:
     cards = searched.cards()  # of infrared and visible pictures, for an infrared query
     assert {card["kind"] for card in cards} == {"IR", "VIS"}

@@ -26,7 +26,7 @@ def memory(model: FakeEmbedder) -> MemoryGallery:
 @pytest.fixture
 def client(memory: MemoryGallery, model: FakeEmbedder, tmp_path: Path) -> Iterator[TestClient]:
     """The application in process, asked by an administrator."""
-    settings = ServiceSettings(tmp_path, SESSION, {"0.001": 0.6})
+    settings = ServiceSettings(tmp_path, SESSION, {"visible": {"0.001": 0.5}, "infrared": {"0.001": 0.6}})
     app = create_app(memory, model, settings)
     with TestClient(app, raise_server_exceptions=False, client=("127.0.0.1", 1234)) as client:
         client.headers["Authorization"] = f"Bearer {SESSION}"

@@ -87,6 +87,8 @@ def main() -> None:
     store, options = sys.argv[1], json.loads(sys.argv[2])
     embedder = FakeEmbedder(options.get("embed_seconds", 0.0))
     gallery = filled(options.get("images", 12), embedder)
+    if options.get("hang"):
+        gallery.search = lambda *_: [time.sleep(3600)]  # type: ignore
     address = Address(
         options.get("host", "127.0.0.1"),
         0,

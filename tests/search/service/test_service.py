@@ -107,6 +107,11 @@ def test_a_search_needs_something_to_search_for(client: TestClient) -> None:
     assert "finite" in one_line(client.post("/api/v1/search", json={"vectors": nan}), 422)
 
 
+def test_thresholds_are_those_of_the_model_s_evaluation_by_direction(client: TestClient) -> None:
+    thresholds = client.get("/api/v1/gallery").json()["thresholds"]
+    assert thresholds == {"visible": {"0.001": 0.5}, "infrared": {"0.001": 0.6}}
+
+
 def test_added_images_are_found_and_known_ones_counted(client: TestClient, memory: MemoryGallery) -> None:
     about = json.dumps({"modality": "visible", "camera": "new", "time": "2024-01-01T00:00:00Z", "track": "t"})
     sent = files(picture(20), picture(3), picture(20), b"no image", picture(21))
@@ -248,13 +253,19 @@ def test_audit_says_who_did_what_and_holds_no_image_or_token(client: TestClient,
     search(client, picture(3), where={"cameras": ["c0"]})
     client.post("/api/v1/images", files=files(picture(50)), data={"about": '{"modality": "visible"}'})
     client.post("/api/v1/delete", json={"cameras": ["c1"]})
+    client.get("/api/v1/images", params={"cameras": ["c0", "c2"], "limit": 5})
+    client.post("/api/v1/vectors/get", json={"ids": [id_of(2), id_of(3)]})
+    client.post("/api/v1/vectors/get", json={"ids": []})
     lines = client.get("/api/v1/audit").json()["lines"]
-    assert [line["what"] for line in lines] == ["search", "add", "added", "delete", "deleted"]
+    assert [line["what"] for line in lines[:5]] == ["search", "add", "added", "delete", "deleted"]
+    assert [line["what"] for line in lines[5:]] == ["list", "vectors", "vectors"]
     assert {line["who"] for line in lines} == {"alice"}
     assert lines[0]["images"] == [id_of(3)]
     assert lines[0]["where"] == {"cameras": ["c0"]}
     assert lines[1]["images"] == [id_of(50)]
     assert lines[4]["images"] == 4
+    assert (lines[5]["where"], lines[5]["found"]) == ({"cameras": ["c0", "c2"]}, 5)
+    assert [line["found"] for line in lines[6:]] == [2, 0]
     written = (tmp_path / "audit.jsonl").read_text()
     assert text not in written
     assert "base64" not in written
@@ -265,6 +276,8 @@ def test_what_cannot_be_logged_does_not_happen(client: TestClient, memory: Memor
     (tmp_path / "audit.jsonl").mkdir()
     assert "audit" in one_line(client.post("/api/v1/delete", json={"cameras": ["c1"]}), 503)
     assert "audit" in one_line(search(client, picture(3)), 503)
+    assert "audit" in one_line(client.get("/api/v1/images"), 503)
+    assert "audit" in one_line(client.post("/api/v1/vectors/get", json={"ids": [id_of(3)]}), 503)
     assert len(memory.entries()) == 12
 
 

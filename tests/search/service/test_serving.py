@@ -99,6 +99,17 @@ def test_sigterm_finishes_what_was_taken_and_leaves_no_trace(tmp_path: Path) -> 
     assert [line["what"] for line in lines] == ["search"] * 8
 
 
+def test_a_gallery_that_hangs_holds_the_end_up_for_a_while_only(tmp_path: Path) -> None:
+    with process(tmp_path / "store", limits={"seconds": 0.5}, hang=True) as (running, serving):
+        assert ask(serving, 1).status_code == 503
+        start = time.monotonic()
+        running.terminate()
+        assert running.wait(60) == 1
+        assert 9 < time.monotonic() - start < 20  # 5 s beyond the limit for connections, 5 s for what runs
+        assert running.stderr is not None
+        assert "does not end; leaving without it" in running.stderr.read()
+
+
 def test_slow_and_endless_senders_are_let_go(tmp_path: Path) -> None:
     limits = {"upload": 50_000, "upload_seconds": 0.5, "head_seconds": 1.5}
     with process(tmp_path / "store", limits=limits) as (_, serving):

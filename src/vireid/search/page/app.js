@@ -14,6 +14,7 @@ let gallery = null;
 let answer = null;
 let asked = null; // the query that `answer` answers
 let running = null; // the AbortController of a search under way
+let rate = "0.001"; // of false matches, that the threshold shown is for; "" for none
 let moved = false; // whether a control was, since the search was sent
 
 const results = createResults({ marked, compare: (match) => compare(match), heatWanted: () => gallery?.heatmaps && $("#heat").checked });
@@ -70,19 +71,23 @@ function furnish() {
   $("#facts").textContent = `${count(gallery.images, "image")} · ${cameras} · ${gallery.model}`;
   filters.fill(gallery);
   $("#heat-label").hidden = !gallery.heatmaps;
-  const levels = Object.keys(gallery.thresholds).sort((a, b) => a - b);
-  $("#threshold-label").hidden = !levels.length;
-  if ($("#threshold").length !== levels.length + 1) {
-    const options = levels.map((level) => make("option", { value: level }, `${gallery.thresholds[level].toFixed(3)} (1 in ${Math.round(1 / level).toLocaleString("en")})`));
-    $("#threshold").replaceChildren(...options, make("option", { value: "" }, "none"));
-    $("#threshold").value = levels.find((level) => Number(level) === 1e-3) ?? levels[0] ?? "";
-  }
-  results.setThreshold(threshold());
   if (!answer) invite();
   ready();
 }
 
-const threshold = () => gallery.thresholds[$("#threshold").value] ?? null;
+const thresholds = () => gallery.thresholds[asked?.modality] ?? {};
+const threshold = () => thresholds()[$("#threshold").value] ?? null;
+
+/** Offer the thresholds of the direction that was asked; the chosen false-match rate stays chosen. */
+function calibrate() {
+  const scores = thresholds();
+  const levels = Object.keys(scores).sort((a, b) => a - b);
+  const options = levels.map((level) => make("option", { value: level }, `${scores[level].toFixed(3)} (1 in ${Math.round(1 / level).toLocaleString("en")})`));
+  $("#threshold-label").hidden = !levels.length;
+  $("#threshold").replaceChildren(...options, make("option", { value: "" }, "none"));
+  $("#threshold").value = !rate || rate in scores ? rate : levels[0] ?? "";
+  results.setThreshold(threshold());
+}
 
 // ---- asking
 
@@ -138,6 +143,7 @@ function present(where) {
   $("#bar").hidden = !found.length;
   $("#empty").replaceChildren();
   results.show(found, asked.modality);
+  calibrate();
   marked();
   const among = `in a gallery of ${count(answer.images, "image")}`;
   const text = `${asked.group_by_track ? count(found.length, "track") : count(found.length, "match", "matches")} ${among}`;
@@ -234,7 +240,10 @@ $("#refine").addEventListener("click", refine);
 $("#unmark").addEventListener("click", unmark);
 $("#fresh").addEventListener("click", fresh);
 $("#help").addEventListener("click", () => $("#keys").showModal());
-$("#threshold").addEventListener("change", () => results.setThreshold(threshold()));
+$("#threshold").addEventListener("change", () => {
+  rate = $("#threshold").value;
+  results.setThreshold(threshold());
+});
 $("#heat").addEventListener("change", results.reheat);
 $("#csv").addEventListener("click", () => saveCsv(listed()));
 $("#json").addEventListener("click", () => {
