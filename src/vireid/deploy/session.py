@@ -33,6 +33,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to others
     if folder:  # tensors outside the graph are read from there and from nowhere else
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
     try:
