@@ -24,7 +24,7 @@ from vireid.search.auth import Role, Tokens
 from vireid.search.records import Where
 from vireid.search.remote import RemoteGallery
 from vireid.search.service import ServiceSettings
-from vireid.search.serving import Address, serve
+from vireid.search.serving import Address, _listen, serve
 from vireid.types import VireidError
 
 QUERY = {"query": json.dumps({"modality": "visible", "top": 3})}
@@ -168,6 +168,12 @@ def test_tls_and_an_address_that_others_reach(tmp_path: Path) -> None:
         assert running.wait(60) == 0
         assert running.stdout is not None
         assert "#token" not in running.stdout.read()
+
+
+def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_head() -> None:
+    """asyncio sets TCP_NODELAY on connections of sockets that are named as TCP alone."""
+    with _listen(Address(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
