@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 INDEX: dict[str, Any] = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 8, "efConstruction": 64}}
-EF = 64
-"""Candidates that a search keeps in every segment, at least as many as it returns."""
+EF, EF_FILTERED = 64, 256
+"""Candidates that a search keeps in every segment, at least as many as it returns. A filter hides some of them."""
 _PAGE = 1000
 _HANDOVER = 10.0
 """Seconds that a segment may be on its way between nodes, or from growing to sealed."""
@@ -143,6 +143,7 @@ class ServerGallery:
     def search(self, query: Vectors, top: int, where: Where = EVERYTHING, rerank: bool = False) -> list[Match]:
         person = one_person(query, self._settings.dimension, top)
         parts = [expression(where), f"id in {json.dumps(where.ids)}" if where.ids else ""]
+        effort = EF if where == EVERYTHING else EF_FILTERED
 
         def find(number: int) -> list[Match]:
             found = self._read(
@@ -151,7 +152,7 @@ class ServerGallery:
                 limit=number,
                 filter=" and ".join(part for part in parts if part),
                 output_fields=_ENTRY,
-                search_params={"metric_type": "IP", "params": {"ef": max(EF, number)}},
+                search_params={"metric_type": "IP", "params": {"ef": max(effort, number)}},
                 consistency_level="Session",
             )
             return [Match(_entry(hit["entity"] | {"id": hit["id"]}), float(hit["distance"])) for hit in found[0]]
