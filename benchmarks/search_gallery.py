@@ -4,12 +4,12 @@
     python benchmarks/search_gallery.py --folder 5000 20000 50000 --server   folders alone, of several sizes
     python benchmarks/search_gallery.py --folder --server 200000 --keep DIR  goes on with what a stopped call has added
 
-Images are added 64 at a time, by `Gallery.add` alone: no file is read, no network runs, vectors are drawn. Twenty images
-of a person, with the similarities of the small recipe's full method on synvi-1: cosine 0.44 on average within a
-person, 0.0 +- 0.17 between people. A hundred queries, images of as many people of the gallery that are not in it, are
-asked one after another, over all images and over four of eight cameras. Recall is the share of the ten truly most
-similar images, found by comparing with every vector, that are among the ten of the answer. The server is that of the
-PyPI package `milvus`, on the same machine.
+Images are added 64 at a time, by `Gallery.add` alone: no file is read, no network runs, vectors are drawn. There are
+twenty images of a person, with the similarities of the small recipe's full method on synvi-1: cosine 0.44 on average
+within a person, 0.0 +- 0.17 between people. A hundred queries, images of as many people of the gallery that are not in
+it, are asked one after another, over all images and over four of eight cameras. Recall is the share of the ten truly
+most similar images, found by comparing with every vector, that are among the ten of the answer. The server is that of
+the PyPI package `milvus`, on the same machine.
 """
 
 from __future__ import annotations
