@@ -4,12 +4,12 @@
     python benchmarks/search_gallery.py --folder 5000 20000 50000 --server   folders alone, of several sizes
     python benchmarks/search_gallery.py --folder --server 200000 --keep DIR  goes on with what a stopped call has added
 
-Images are added 64 at a time, by `Gallery.add` alone: no file is read, no network runs, vectors are drawn. There are
-twenty images of a person, with the similarities of the small recipe's full method on synvi-1: cosine 0.44 on average
-within a person, 0.0 +- 0.17 between people. A hundred queries, images of as many people of the gallery that are not in
-it, are asked one after another, over all images and over four of eight cameras. Recall is the share of the ten truly
-most similar images, found by comparing with every vector, that are among the ten of the answer. The server is that of
-the PyPI package `milvus`, on the same machine.
+Images are added 64 at a time (--batch), by `Gallery.add` alone: no file is read, no network runs, vectors are drawn.
+There are twenty images of a person, with the similarities of the small recipe's full method on synvi-1: cosine 0.44 on
+average within a person, 0.0 +- 0.17 between people. A hundred queries, images of as many people of the gallery that are
+not in it, are asked one after another, over all images and over four of eight cameras. Recall is the share of the ten
+truly most similar images, found by comparing with every vector, that are among the ten of the answer. The server is
+that of the PyPI package `milvus`, on the same machine.
 """
 
 from __future__ import annotations
@@ -86,18 +86,19 @@ def _entry(row: int) -> Entry:
     return Entry(id, f"{row}.jpg", Modality.VISIBLE, f"c{row // 7 % CAMERAS}", 1_700_000_000.0 + row)
 
 
-def fill(gallery: Gallery, drawn: Drawn, images: int) -> float:
+def fill(gallery: Gallery, drawn: Drawn, images: int, together: int) -> float:
     """Add what is missing of ``images`` images and return how many a second were added, drawing not counted."""
-    first = gallery.info().images // BATCH * BATCH
+    first = gallery.info().images // together * together
     seconds = 0.0
     with bars() as bar:
         update = bar("adding")
-        for start in range(first, images, BATCH):
-            batch = drawn.batch(start)
+        for start in range(first, images, together):
+            end = min(start + together, images)
+            new = [image for part in range(start, end, BATCH) for image in drawn.batch(part)]
             began = time.perf_counter()
-            gallery.add(batch)
+            gallery.add(new)
             seconds += time.perf_counter() - began
-            update(min(start + BATCH, images), images)
+            update(end, images)
     return (images - first) / seconds if seconds else float("nan")
 
 
@@ -136,11 +137,11 @@ def ask(gallery: Gallery, drawn: Drawn, images: int, where: Where) -> str:
     return f"{median:.1f} | {late:.1f} | {hits / TOP / QUERIES:.4f}"
 
 
-def measure(place: str, disk: Path, images: int) -> str:
+def measure(place: str, disk: Path, images: int, together: int) -> str:
     """Fill and search a gallery; return a row of the table."""
     drawn = Drawn(images)
     gallery = open_gallery(place, create=drawn)
-    rate = fill(gallery, drawn, images)
+    rate = fill(gallery, drawn, images, together)
     gallery.close()
     if "://" in place:
         settle(place)
@@ -159,6 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=int, nargs="*", default=[20_000], help="numbers of images, none for no folder")
     parser.add_argument("--server", type=int, nargs="*", default=[200_000], help="the same for the server")
+    parser.add_argument("--batch", type=int, default=BATCH, help="images added by one call, a multiple of 64")
     parser.add_argument("--keep", type=Path, help="where the galleries stay")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -167,10 +169,10 @@ def main() -> None:
         print(f"| gallery | images {half}{half}| added/s | opened and searched, s | kB of disk an image |")
         print("|" + "---|" * 11)
         for images in options.folder:
-            print(measure(str(root / f"folder-{images}"), root / f"folder-{images}", images), flush=True)
+            print(measure(str(root / f"folder-{images}"), root / f"folder-{images}", images, options.batch), flush=True)
         for images in options.server:
             with milvus_server(root / f"server-{images}", patience=600) as url:
-                print(measure(f"{url}/people", root / f"server-{images}", images), flush=True)
+                print(measure(f"{url}/people", root / f"server-{images}", images, options.batch), flush=True)
 
 
 if __name__ == "__main__":

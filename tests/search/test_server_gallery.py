@@ -64,6 +64,7 @@ def test_a_server_that_goes_away_in_a_call_is_one_line_in_time_and_loses_nothing
         assert len(gallery.entries()) == len(IMAGES) + number
         with monkeypatch.context() as patch:
             patch.setattr("vireid.search.server_gallery.TIMEOUT", 2.0)
+            patch.setattr("vireid.search.server_gallery._PATIENCE", 2.0)
             relay.end, start = end, time.monotonic()
             with pytest.raises(
                 VireidError, match=f"^{relay.address}.*: Milvus failed .* nothing that was ackn"

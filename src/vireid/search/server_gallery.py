@@ -27,6 +27,8 @@ INDEX: dict[str, Any] = {"index_type": "HNSW", "metric_type": "IP", "params": {"
 EF, EF_FILTERED = 64, 256
 """Candidates that a search keeps in every segment, at least as many as it returns. A filter hides some of them."""
 _PAGE = 1000
+_PATIENCE = 120.0
+"""Seconds for a call of an ingest, which may meet a server that indexes what it got."""
 _HANDOVER = 10.0
 """Seconds that a segment may be on its way between nodes, or from growing to sealed."""
 _WRITE = 64
@@ -88,7 +90,7 @@ class ServerGallery:
             )
         return settings
 
-    def _read(self, call: Callable[..., Any], **options: Any) -> Any:
+    def _read(self, call: Callable[..., Any], timeout: float | None = None, **options: Any) -> Any:
         """Query or search, again for some seconds where a segment is just being handed from one node to another."""
         from pymilvus.exceptions import MilvusException
 
@@ -96,7 +98,7 @@ class ServerGallery:
         with told(self._place):
             while True:
                 try:
-                    return call(self._name, timeout=TIMEOUT, **options)
+                    return call(self._name, timeout=timeout or TIMEOUT, **options)
                 except MilvusException as error:
                     if "not loaded" not in str(error) or time.monotonic() > deadline:
                         raise
@@ -118,17 +120,17 @@ class ServerGallery:
         return self._summary[1]
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        return {row["id"] for row in self._of_ids(ids, ["id"], level="Strong")}
+        return {row["id"] for row in self._of_ids(ids, ["id"], level="Strong", timeout=_PATIENCE)}
 
     def add(self, images: Iterable[NewImage]) -> int:
         new = {image.entry.id: image for image in images}
         check_images(list(new.values()), self._settings)
-        for row in self._of_ids(list(new), ["id"]):
+        for row in self._of_ids(list(new), ["id"], timeout=_PATIENCE):
             del new[row["id"]]
         rows = [self._row(image) for image in new.values()]
         for start in range(0, len(rows), _WRITE):
             with told(self._place):  # upsert: another process may be adding the same image
-                self._client.upsert(self._name, rows[start : start + _WRITE], timeout=TIMEOUT)
+                self._client.upsert(self._name, rows[start : start + _WRITE], timeout=_PATIENCE)
         self._summary = None
         return len(rows)
 
@@ -189,13 +191,18 @@ class ServerGallery:
         return found
 
     def _of_ids(
-        self, ids: Sequence[str], fields: list[str], restriction: str = "", level: str = "Session"
+        self,
+        ids: Sequence[str],
+        fields: list[str],
+        restriction: str = "",
+        level: str = "Session",
+        timeout: float | None = None,
     ) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), _PAGE):
             parts = [f"id in {json.dumps(list(ids[start : start + _PAGE]))}", restriction]
             text = " and ".join(part for part in parts if part)
-            found += self._read(self._client.query, filter=text, output_fields=fields, consistency_level=level)
+            found += self._read(self._client.query, timeout, filter=text, output_fields=fields, consistency_level=level)
         return sorted(found, key=lambda row: str(row["id"]))
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
