@@ -33,13 +33,13 @@ TO_VISIBLE, TO_INFRARED = "infrared-to-visible", "visible-to-infrared"
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    """Two seeds of the baseline, two systems and the full method, and all that is made of them."""
+    """Two seeds of the baseline, three systems and the full method, and all that is made of them."""
     folder = tmp_path_factory.mktemp("products")
     write_tree(folder / "people", small(identities=7, seed=5, test_identities=3))
     grid = make_grid(folder / "people", folder / "out", recipe="small", seeds=2, overrides=SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIREID_CACHE", str(folder / "cache"))
-        patch.setattr(comparison, "systems", lambda: ["agw", "bridge"])
+        patch.setattr(comparison, "systems", lambda: ["agw", "bridge", "mmn"])
         for name in NAMES:
             reproduce(plan_reproduction(name, grid), ["vireid", "reproduce", name], say=lambda _: None)
         yield grid
@@ -115,7 +115,7 @@ def test_comparisons_hold_mean_and_deviation_over_the_seeds_beside_the_printed_r
     grid: Grid, name: str, sides: dict[str, tuple[str, str]]
 ) -> None:
     runs = item(name).rows(grid)
-    assert list(runs) == ["baseline", "agw", "this method + bridge", "this method"]
+    assert list(runs) == ["baseline", "agw", "this method + bridge", "mmn", "this method"]
     ours = iter(measured(grid, name))
     blocks = {header: block for header, block in latex(grid, name).items() if header.startswith("Measured")}
     for method, (header, block) in zip(("cosine", "k-reciprocal"), blocks.items(), strict=True):
@@ -131,15 +131,19 @@ def test_comparisons_hold_mean_and_deviation_over_the_seeds_beside_the_printed_r
                     assert float(line[f"{side}_{key}"]) == pytest.approx(mean, abs=1e-4)
                     assert float(line[f"{side}_{key}_std"]) == pytest.approx(std, abs=1e-4)
                     cells.append(rf"{mean:.1f} $\pm$ {std:.1f}")
-            assert f"{label} & {' & '.join(cells)} \\\\" in block
+            assert f"{label} &  & {' & '.join(cells)} \\\\" in block
     assert next(ours, None) is None
-    printed = [line for line in lines(grid, name) if "(paper)" in line["data"]]
+    printed = sorted((line for line in lines(grid, name) if "(paper)" in line["data"]), key=lambda line: line["method"])
     prefix = {"table3": "all", "table4": "v2t"}[name]
-    for line, source in zip(printed, published(name), strict=True):
+    for line, source in zip(printed, sorted(published(name), key=lambda line: line["method"]), strict=True):
         assert line["method"] == source["method"]
         expected = number(source[f"{prefix}_r1"])
         assert line["first_r1"] == ("" if expected is None else f"{expected:.4f}".rstrip("0").rstrip("."))
         assert line["first_r1_std"] == ""
+    reranked = {line["method"] for line in lines(grid, name) if line["data"].endswith("k-reciprocal re-ranking")}
+    assert {"Ours(RK)", "IDKL", "this method"} <= reranked
+    assert "Ours" not in reranked
+    assert "released code re-ranks" in (grid.out / name / f"{name}.tex").read_text()
     assert len([line for line in lines(grid, name) if "(later work)" in line["data"]]) == len(published("sota"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,30 +52,33 @@ class Comparison:
         """Put the results, plain and re-ranked, beside the printed ones."""
         data = PAPER_NAMES[self.layout]
         groups = tuple((title, len(HEADERS)) for title in self.titles)
-        blocks = [
-            Block(f"{data} (paper)", "published", f"{data} (paper)", groups, self._printed(self.name, self.prefixes)),
-            Block(
-                f"{data} (later work)", "published", f"{data} (later work)", groups, self._printed("sota", self.later)
-            ),
-        ]
+        blocks = []
+        for name, prefixes, origin in ((self.name, self.prefixes, "paper"), ("sota", self.later, "later work")):
+            lines = published(name)
+            for method, addition in METHODS.items():
+                rows = self._printed([line for line in lines if _ranked_by(line) == method], prefixes)
+                title = f"{data} ({origin}){addition}"
+                blocks.append(Block(title, "published", title, groups, rows))
         blocks += [self._ours(grid, method) for method in METHODS]
-        caption = f"Table {self.name[-1]}, comparison with other methods: {MEASURED}"
-        table = ResultTable(self.name, caption, ("method",), COLUMNS, tuple(blocks))
+        notes = "; ".join(f"{line['method']}: {line['note']}" for line in published("sota") if line["note"])
+        caption = f"Table {self.name[-1]}, comparison with other methods: {MEASURED} Of later work, {notes}."
+        table = ResultTable(self.name, caption, ("method", "about"), COLUMNS, tuple(blocks))
         return Product(table, _figure(table))
 
-    def _printed(self, name: str, prefixes: tuple[str, str]) -> tuple[Row, ...]:
+    def _printed(self, lines: Sequence[dict[str, str]], prefixes: tuple[str, str]) -> tuple[Row, ...]:
         rows = []
-        for line in published(name):
+        for line in lines:
             found: dict[str, Value | None] = {}
             for side, prefix in zip(("first", "second"), prefixes, strict=True):
                 for key in HEADERS:
                     value = number(line.get(f"{prefix}_{key}", "-"))
                     found[f"{side}_{key}"] = None if value is None else Value(value)
-            rows.append(Row((line["method"],), found))
+            about = ", ".join(line[part] for part in ("venue", "backbone") if part in line)
+            rows.append(Row((line["method"], about), found))
         return tuple(rows)
 
     def _ours(self, grid: Grid, method: str) -> Block:
-        printed = {row.keys[0]: row.values for row in self._printed(self.name, self.prefixes)}
+        printed = {row.keys[0]: row.values for row in self._printed(published(self.name), self.prefixes)}
         comparable = grid.in_paper and grid.dataset.layout == self.layout
         searches = self._searches(grid)
         rows = []
@@ -85,7 +89,7 @@ class Comparison:
                 for key, value in values(grid, jobs, search, method).items()
             }
             paper = printed.get(PAPER_ROWS.get((method, label), "")) if comparable else None
-            rows.append(Row((label,), with_paper(found, paper)))
+            rows.append(Row((label, ""), with_paper(found, paper)))
         groups = tuple((search.title, len(NUMBERS)) for search in searches)
         title = f"{grid.label}{METHODS[method]}"
         return Block(title, "measured", title, groups, tuple(rows))
@@ -97,6 +101,11 @@ class Comparison:
                 Search("All search, infrared to visible", "all", "infrared-to-visible"),
             )
         return grid.searches
+
+
+def _ranked_by(line: dict[str, str]) -> str:
+    """Whether a printed row is of plain or of re-ranked similarities."""
+    return "k-reciprocal" if line["method"].endswith("(RK)") or "re-ranks" in line.get("note", "") else "cosine"
 
 
 def _measured_rows(grid: Grid) -> dict[str, tuple[Job, ...]]:
