@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from vireid.files import disk_error, read_json, write_json
 from vireid.search.folder_gallery import FolderGallery
+from vireid.search.journal import JOURNAL, create_journal
 from vireid.search.milvus import connect, told
 from vireid.search.records import Gallery
 from vireid.search.server_gallery import ServerGallery
@@ -50,7 +51,8 @@ def open_gallery(
             return service
         raise VireidError(f"{place}: another process has this gallery open; wait for it to end, or stop it")
     try:
-        if not (path / "store.json").exists():
+        if not (path / "store.json").exists():  # written last: from then on a journal that is not there is damage
+            create_journal(path / JOURNAL)
             write_json(path / "store.json", settings.model_dump())
         return FolderGallery(path, settings, handle)
     except BaseException:
@@ -83,7 +85,7 @@ def _settings(path: Path, create: Model | None, folder: Path | None, dtype: Dtyp
         )
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+        others = [entry.name for entry in path.iterdir() if not entry.name.startswith((".", JOURNAL))]
     except OSError as error:
         raise disk_error(error, path) from error
     if others:
