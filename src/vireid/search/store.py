@@ -84,6 +84,9 @@ def _settings(path: Path, create: Model | None, folder: Path | None, dtype: Dtyp
             f"{path}: no gallery there; the first `vireid gallery add STORE IMAGES --model RUN` makes one"
         )
     try:
+        for parent in path.resolve().parents:
+            if (parent / JOURNAL).exists():
+                raise VireidError(f"{path}: lies inside the gallery {parent}; choose another folder")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         others = [entry.name for entry in path.iterdir() if not entry.name.startswith((".", JOURNAL))]
     except OSError as error:
@@ -126,10 +129,14 @@ def _service(path: Path) -> Gallery | None:
 
 
 def _open_server(place: str, create: Model | None, folder: Path | None, dtype: Dtype) -> ServerGallery:
-    parts = urlsplit(place)
-    collection = parts.path.strip("/") or "vireid"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(place)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port above 65535, or half an IPv6 address
+        usable = False
+    if not usable:
         raise VireidError(f"{place}: expected a folder or http(s)://host:19530/COLLECTION")
+    collection = parts.path.strip("/") or "vireid"
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", collection):
         raise VireidError(f"{place}: a collection's name has letters, digits and underscores, got {collection!r}")
     client = connect(f"{parts.scheme}://{parts.netloc}", os.environ.get(TOKEN_VARIABLE, ""))
