@@ -150,6 +150,8 @@ def test_mistakes_are_one_line(runs: tuple[Path, Path], said, tmp_path: Path) ->
         (("search", store, picture, *kind), "no gallery there"),
         (("list", future), "update vireid"),
         (("list", "http://127.0.0.1:1"), "127.0.0.1:1: Milvus failed"),
+        (("list", "http://127.0.0.1:99999/x"), "expected a folder or http"),
+        (("list", "http://[::1/x"), "expected a folder or http"),
     ):
         code, _, error = said(*arguments)
         assert (code, named in error) == (2, True), error
@@ -169,6 +171,9 @@ def test_mistakes_are_one_line(runs: tuple[Path, Path], said, tmp_path: Path) ->
         (("remove", store, "--id", "ffffffffffff"), "no image in the gallery"),
         (("export", store, tmp_path / "out.csv"), ".parquet"),
         (("migrate", store, store), "already"),
+        (("migrate", store, store / "inner" / "sub"), "lies inside the gallery"),
+        (("list", store, "--limit", -5), "--limit"),
+        (("list", store, "--limit", 10**23), "--limit"),
     ):
         code, _, error = said(*arguments)
         assert (code, named in error) == (2, True), error

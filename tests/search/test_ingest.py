@@ -79,6 +79,23 @@ def test_a_bad_manifest_is_one_line_with_its_place(tmp_path: Path, text: str, ex
     assert "\n" not in str(error.value)
 
 
+def test_a_parquet_manifest_of_cells_that_python_cannot_hold_is_one_line(tmp_path: Path) -> None:
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    path = arrow.array(["a.png"])
+    broken = arrow.Array.from_buffers(arrow.string(), 1, arrow.array([b"\xff\xfe"]).buffers())
+    for columns in (
+        {"path": path, "time": arrow.array([2**62], arrow.timestamp("us"))},
+        {"path": path, "time": arrow.array([0], arrow.timestamp("us", "Mars/Olympus"))},
+        {"path": broken},
+    ):
+        parquet.write_table(arrow.table(columns), tmp_path / "m.parquet")
+        with pytest.raises(VireidError, match="expected a Parquet file of text and times") as error:
+            collect((), DAY, manifest=tmp_path / "m.parquet")
+        assert "\n" not in str(error.value)
+
+
 def test_unreadable_images_are_told_at_the_end_and_the_others_are_in(tmp_path: Path, gallery: Gallery) -> None:
     folder = colour_folder(tmp_path / "day", 5)
     (folder / "0.png").write_bytes(b"")
@@ -155,10 +172,14 @@ def test_a_video_gives_its_boxes_with_time_and_track(tmp_path: Path, gallery: Ga
 
 def test_bad_videos_and_boxes_are_one_line(tmp_path: Path, gallery: Gallery) -> None:
     boxes, film = tmp_path / "boxes.csv", tmp_path / "film.mp4"
-    for cells in ("0,0,0,0,5", "-1,0,0,5,5", "0.5,0,0,5,5", "0,nan,0,5,5", "0,x,0,5,5"):
+    bad = ("0,0,0,0,5", "-1,0,0,5,5", "0.5,0,0,5,5", "0,nan,0,5,5", "0,x,0,5,5")
+    for cells in (*bad, "0,1e308,0,1e308,64", "1e300,0,0,5,5"):
         boxes.write_text(f"frame,x,y,w,h\n{cells}\n")
         with pytest.raises(VireidError, match=r"boxes.csv:2: expected a frame"):
             add(gallery, film, boxes=boxes)
+    boxes.write_text("frame,x,y,w,h\n")
+    with pytest.raises(VireidError, match=r"boxes.csv: no boxes"):
+        add(gallery, film, boxes=boxes)
     boxes.write_text("frame,x,y,w,h\n0,0,0,9,9\n")
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'vireid[video]'")
     film.write_bytes(b"no film at all")
@@ -166,6 +187,7 @@ def test_bad_videos_and_boxes_are_one_line(tmp_path: Path, gallery: Gallery) -> 
         with pytest.raises(VireidError, match="not a video") as error:
             add(gallery, *inputs, boxes=boxes)
         assert "\n" not in str(error.value)
+    assert "--boxes" in add(gallery, film).failed[0][1]
     with pytest.raises(VireidError, match="one video"):
         add(gallery, film, film, boxes=boxes)
 

@@ -7,6 +7,7 @@ import re
 import signal
 import sqlite3
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -161,6 +162,43 @@ def test_damage_is_found_and_a_damaged_index_mends_itself(tmp_path: Path) -> Non
     with pytest.raises(VireidError, match=r"entries.sqlite: damaged") as error:
         open_gallery(str(store)).info()
     one_line(error)
+
+
+def test_a_store_without_its_journal_is_damaged_and_its_index_is_left_alone(tmp_path: Path) -> None:
+    store, images = tmp_path / "store", people(5)
+    journal = store / "entries.sqlite"
+    gallery = open_gallery(str(store), create=ColourEmbedder())
+    gallery.add(images)
+    gallery.close()
+    good = journal.read_bytes()
+    index = {path: path.read_bytes() for path in (store / "index.db").rglob("*") if path.is_file()}
+    for lost in (journal.unlink, lambda: journal.write_bytes(b"")):
+        lost()
+        with pytest.raises(VireidError, match=r"entries.sqlite: the images of this gallery are not there") as error:
+            store_of(open_gallery(str(store), create=ColourEmbedder())).problems()
+        one_line(error)
+    assert {path: path.read_bytes() for path in (store / "index.db").rglob("*") if path.is_file()} == index
+    journal.write_bytes(good)
+    gallery = open_gallery(str(store))
+    assert store_of(gallery).problems() == []
+    assert gallery.search(images[3].vector[None], 1)[0].entry == images[3].entry
+    gallery.close()
+
+
+def test_a_store_that_was_not_made_to_the_end_is_made_by_the_next_command(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with patch("vireid.search.store.write_json", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        open_gallery(str(store), create=ColourEmbedder())
+    assert [path.name for path in store.glob("[!.]*")] == ["entries.sqlite"]
+    gallery = open_gallery(str(store), create=ColourEmbedder())
+    assert gallery.add(people(1)) == 4
+    gallery.close()
+    (store / "store.json").unlink()
+    with pytest.raises(VireidError, match=r"neither empty nor a gallery"):
+        open_gallery(str(store), create=ColourEmbedder())
+    (store / "index.db").rename(tmp_path / "index.db")
+    with pytest.raises(VireidError, match=r"entries.sqlite: has images, but no store.json"):
+        open_gallery(str(store), create=ColourEmbedder())
 
 
 FILL = """

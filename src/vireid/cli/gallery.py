@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
 from vireid.cli.options import Flag, Json, bars, print_json
@@ -117,7 +118,7 @@ def list_(
     track: Tracks = (),
     start: From = None,
     stop: To = None,
-    limit: Annotated[int, Parameter(help="Most lines to show.")] = 50,
+    limit: Annotated[int, Parameter(validator=Number(gte=0, lte=10**9), help="Most lines to show.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Show what a gallery holds: model, cameras, times, and its entries in the order of their ids.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vireid.deploy.embedder import Vectors
 from vireid.search.folder_index import FolderIndex
-from vireid.search.journal import BLOCK, Journal
+from vireid.search.journal import BLOCK, JOURNAL, Journal
 from vireid.search.querying import answer, one_person, require_restriction
 from vireid.search.records import EVERYTHING, Entry, GalleryInfo, Match, NewImage, Where
 from vireid.search.settings import StoreSettings, check_images, summarise
@@ -27,7 +27,7 @@ class FolderGallery:
         self._settings = settings
         self._lock: int | None = lock
         self._index_path = folder / "index.db"
-        self._journal = Journal(folder / "entries.sqlite", settings.dimension, settings.dtype)
+        self._journal = Journal(folder / JOURNAL, settings.dimension, settings.dtype)
         self._index: FolderIndex | None = None
         self._opening = threading.Lock()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from mimetypes import guess_type
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def _add_batch(gallery: Gallery, embedder: Embedder, batch: list[Source], result
     new: dict[str, _Read] = {}
     for found in in_threads(_read, batch):
         if found.error:
-            result.failed.append((found.source.name, found.error))
+            result.failed.append((found.source.name, _why(found.source.name, found.error)))
         else:
             new.setdefault(found.id, found)
             result.known += new[found.id] is not found
@@ -92,13 +93,18 @@ def _add_batch(gallery: Gallery, embedder: Embedder, batch: list[Source], result
     ready: list[_Ready] = []
     for found, prepared in zip(fresh, in_threads(lambda found: _prepare(found, embedder), fresh), strict=True):
         if isinstance(prepared, str):
-            result.failed.append((found.source.name, prepared))
+            result.failed.append((found.source.name, _why(found.source.name, prepared)))
         else:
             ready.append(prepared)
     if ready:
         added = gallery.add(_embedded(embedder, ready))
         result.added += added
         result.known += len(ready) - added
+
+
+def _why(name: str, error: str) -> str:
+    kind = guess_type(name)[0] or ""
+    return f"{error}; from a video, --boxes FILE takes the people" if kind.startswith("video/") else error
 
 
 def _read(source: Source) -> _Read:
@@ -142,6 +148,8 @@ def collect(
         if len(inputs) != 1 or manifest is not None:
             raise VireidError(f"{boxes}: boxes belong to one video; give that one and no manifest")
         found = read_boxes(boxes)
+        if not found:
+            raise VireidError(f"{boxes}: no boxes in it; expected a line for each")
         return video_sources(Path(inputs[0]), found, about), len(found)
     sources = file_sources(inputs, about)
     if manifest is not None:

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from vireid.files import disk_error
 from vireid.search.records import Entry, NewImage, Where
 from vireid.types import Modality, VireidError
 
+JOURNAL = "entries.sqlite"
+"""Its name in a store's folder."""
 BLOCK = 2048
 """Rows that the index keeps in one partition: what is written anew where one of them is deleted."""
 
@@ -36,18 +38,58 @@ CREATE TABLE IF NOT EXISTS images (
 _ENTRY = "id, name, modality, camera, time, track"
 
 
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one line what SQLite has to say."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise disk_error(OSError(ENOSPC, ""), path) from error
+        if "locked" in str(error):
+            raise VireidError(f"{path}: another process uses it; end that one and try again") from error
+        if isinstance(error, sqlite3.OperationalError):
+            what, advice = "cannot be read or written", "check the disk and your permissions, then try again"
+        else:
+            what, advice = "damaged", "restore it from a backup, or export what `vireid gallery export` reads"
+        raise VireidError(f"{path}: {what} ({error}); {advice}") from error
+
+
+def create_journal(path: Path) -> None:
+    """Make the journal of a new store, or take the empty one that a process killed in between has left.
+
+    Raises:
+        VireidError: there is one with images, or it cannot be written.
+    """
+    with _told(path), closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous=EXTRA")
+        connection.execute(_TABLE)
+        if connection.execute("SELECT 1 FROM images").fetchone():
+            raise VireidError(f"{path}: has images, but no store.json beside it; restore that from a backup")
+
+
 class Journal:
     """The rows of a gallery. Every method may be called from any thread and raises `VireidError` in one line."""
 
     def __init__(self, path: Path, dimension: int, dtype: str) -> None:
+        """Open the journal that `create_journal` made; one that is not there, or empty, has lost its rows."""
         self._path, self._dimension = path, dimension
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._lock = threading.RLock()
+        if not path.exists():
+            raise self._lost()
         with self._told():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             for pragma in ("journal_mode=WAL", "synchronous=EXTRA", "secure_delete=ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
-            self._connection.execute(_TABLE)
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'images'").fetchone():
+                raise self._lost()
+
+    def _lost(self) -> VireidError:
+        return VireidError(
+            f"{self._path}: the images of this gallery are not there; restore the whole folder from a backup, or "
+            "delete it and add the images again"
+        )
 
     def close(self) -> None:
         with self._told():
@@ -56,19 +98,8 @@ class Journal:
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Hold the connection, and say in one line what SQLite has to say."""
-        with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                if "full" in str(error):
-                    raise disk_error(OSError(ENOSPC, ""), self._path) from error
-                if "locked" in str(error):
-                    raise VireidError(f"{self._path}: another process uses it; end that one and try again") from error
-                if isinstance(error, sqlite3.OperationalError):
-                    what, advice = "cannot be read or written", "check the disk and your permissions, then try again"
-                else:
-                    what, advice = "damaged", "restore it from a backup, or export what `vireid gallery export` reads"
-                raise VireidError(f"{self._path}: {what} ({error}); {advice}") from error
+        with self._lock, _told(self._path):
+            yield
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

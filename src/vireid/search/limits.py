@@ -36,6 +36,10 @@ class Limits:
     upload_seconds: float = 20.0
     seconds: float = 60.0
 
+    def __post_init__(self) -> None:
+        if self.queue < 1:
+            raise VireidError(f"queue: expected at least 1 request at a time, got {self.queue}")
+
 
 class Refusal(Exception):
     """A request that is not served: status and one line."""

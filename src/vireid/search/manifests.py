@@ -86,10 +86,12 @@ def _parquet(file: Path) -> tuple[list[str], Iterable[tuple[int, list[str]]]]:
         raise VireidError("a Parquet manifest needs pyarrow: install with pip install 'vireid[search]'") from error
     try:
         table = pyarrow.parquet.read_table(file)
-    except (OSError, arrow.ArrowException) as error:
-        raise VireidError(f"{file}: expected a Parquet file ({str(error).splitlines()[0][:120]})") from None
-    columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
-    return list(table.column_names), list(enumerate(map(list, zip(*columns, strict=True)), start=1))
+        names = list(table.column_names)
+        columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+    # beside its own: text that is not UTF-8, a time that Python has no date for, a zone that this machine does not know
+    except (OSError, arrow.ArrowException, ValueError, OverflowError, KeyError) as error:
+        raise VireidError(f"{file}: expected a Parquet file of text and times ({repr(error)[:120]})") from None
+    return names, list(enumerate(map(list, zip(*columns, strict=True)), start=1))
 
 
 def _text(value: Any) -> str:

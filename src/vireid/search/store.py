@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from vireid.files import disk_error, read_json, write_json
 from vireid.search.folder_gallery import FolderGallery
+from vireid.search.journal import JOURNAL, create_journal
 from vireid.search.milvus import connect, told
 from vireid.search.records import Gallery
 from vireid.search.server_gallery import ServerGallery
@@ -50,7 +51,8 @@ def open_gallery(
             return service
         raise VireidError(f"{place}: another process has this gallery open; wait for it to end, or stop it")
     try:
-        if not (path / "store.json").exists():
+        if not (path / "store.json").exists():  # written last: from then on a journal that is not there is damage
+            create_journal(path / JOURNAL)
             write_json(path / "store.json", settings.model_dump())
         return FolderGallery(path, settings, handle)
     except BaseException:
@@ -82,8 +84,11 @@ def _settings(path: Path, create: Model | None, folder: Path | None, dtype: Dtyp
             f"{path}: no gallery there; the first `vireid gallery add STORE IMAGES --model RUN` makes one"
         )
     try:
+        for parent in path.resolve().parents:
+            if (parent / JOURNAL).exists():
+                raise VireidError(f"{path}: lies inside the gallery {parent}; choose another folder")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+        others = [entry.name for entry in path.iterdir() if not entry.name.startswith((".", JOURNAL))]
     except OSError as error:
         raise disk_error(error, path) from error
     if others:
@@ -124,10 +129,14 @@ def _service(path: Path) -> Gallery | None:
 
 
 def _open_server(place: str, create: Model | None, folder: Path | None, dtype: Dtype) -> ServerGallery:
-    parts = urlsplit(place)
-    collection = parts.path.strip("/") or "vireid"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(place)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port above 65535, or half an IPv6 address
+        usable = False
+    if not usable:
         raise VireidError(f"{place}: expected a folder or http(s)://host:19530/COLLECTION")
+    collection = parts.path.strip("/") or "vireid"
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", collection):
         raise VireidError(f"{place}: a collection's name has letters, digits and underscores, got {collection!r}")
     client = connect(f"{parts.scheme}://{parts.netloc}", os.environ.get(TOKEN_VARIABLE, ""))

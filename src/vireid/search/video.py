@@ -16,6 +16,8 @@ from vireid.search.manifests import read_table
 from vireid.search.sources import About, Source
 from vireid.types import VireidError
 
+_MOST = 2**31
+"""What every number of a box stays below."""
 COLUMNS = ("frame", "x", "y", "w", "h", "track")
 """Columns of a file of boxes: the frame's number from 0, the box's left, top, width and height in pixels, its track."""
 
@@ -44,9 +46,9 @@ def read_boxes(file: Path) -> list[Box]:
             numbers = [float(row[name]) for name in COLUMNS[:5]]
         except ValueError:
             numbers = [float("nan")]
-        if not np.isfinite(numbers).all() or numbers[0] < 0 or numbers[0] % 1 or min(numbers[3:]) < 1:
+        if not (np.abs(numbers) < _MOST).all() or numbers[0] < 0 or numbers[0] % 1 or min(numbers[3:]) < 1:
             cells = ", ".join(row[name][:20] for name in COLUMNS[:5])
-            raise VireidError(f"{file}:{line}: expected a frame from 0 and x, y, w, h in pixels, got {cells}")
+            raise VireidError(f"{file}:{line}: expected a frame from 0 and x, y, w, h, below 2^31, got {cells}")
         frame, x, y, width, height = numbers
         boxes.append(Box(int(frame), x, y, width, height, row["track"]))
     return sorted(boxes, key=lambda box: box.frame)

@@ -339,6 +339,11 @@ def test_requests_beyond_the_queue_get_429_and_the_others_their_answer(tmp_path:
         assert search(client, picture(1)).status_code == 200  # the places are free again
 
 
+def test_a_queue_without_places_is_refused_at_the_start() -> None:
+    with pytest.raises(VireidError, match="queue: expected at least 1"):
+        Limits(queue=0)
+
+
 def test_concurrent_searches_share_batches_and_answer_as_alone(client: TestClient, model: FakeEmbedder) -> None:
     def ask(seed: int) -> list[tuple[str, float]]:
         modality = "visible" if seed % 3 else "infrared"
