@@ -13,11 +13,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from vireid.deploy.embedder import Vectors
+from vireid.search.milvus import MOST
 from vireid.search.records import Entry, GalleryInfo, Where
 from vireid.types import Modality, VireidError
 
 MAX_TOP = 1000
-"""Matches of one search, entries of one page, ids of one request."""
+"""Entries of one page, ids of one request, pictures of one answer; a search has up to `MOST` matches."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -83,14 +84,14 @@ class SearchModel(Strict):
     """One person to search for: images beside it in the form, or `vectors`, or `examples` of the gallery."""
 
     modality: Annotated[ModalityName | None, Field(description="Of the images; needed where there are any.")] = None
-    top: Annotated[int, Field(ge=1, le=MAX_TOP)] = 20
+    top: Annotated[int, Field(ge=1, le=MOST)] = 20
     where: WhereModel = WhereModel()
     rerank: bool = False
     group_by_track: bool = False
     examples: Annotated[Ids, Field(description="Images of the gallery that show the person too.")] = []
     not_: Annotated[Ids, Field(alias="not", description="Images to leave out.")] = []
     heatmaps: bool = False
-    thumbnails: bool = True
+    thumbnails: Annotated[bool, Field(description=f"Of the first {MAX_TOP} images.")] = True
     vectors: Annotated[str | None, Field(description="base64 of float32, little-endian, n x dimension.")] = None
 
 

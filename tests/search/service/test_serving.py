@@ -21,6 +21,7 @@ from tests.search.conformance import check_gallery
 from tests.search.fakes import FakeEmbedder, MemoryGallery
 from tests.search.service.people import filled, new_image, picture, process
 from vireid.search.auth import Role, Tokens
+from vireid.search.querying import search_groups
 from vireid.search.records import Where
 from vireid.search.remote import RemoteGallery
 from vireid.search.service import ServiceSettings
@@ -61,6 +62,10 @@ def test_memory_and_remote_galleries_conform(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "store" / "serving.json").stat().st_mode) == 0o600
         gallery = RemoteGallery(serving["url"], serving["token"])
         check_gallery(gallery, 260)  # more than one request adds, and addresses longer than 16 KiB
+        gallery.add([new_image(seed, FakeEmbedder()) for seed in range(150)])
+        query = new_image(0, FakeEmbedder()).vector[None]
+        assert len(gallery.search(query, 1500)) == gallery.info().images
+        assert len(search_groups(gallery, query, 60, tracks=True)) == 60
         gallery.close()
         stranger = RemoteGallery(serving["url"], "wrong")
         with pytest.raises(VireidError, match="token"):
