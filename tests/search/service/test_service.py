@@ -26,6 +26,9 @@ from vireid.search.service import ServiceSettings, create_app
 from vireid.search.wire import decode, encode
 from vireid.types import Modality, VireidError
 
+LAST_INSTANT = "9999-12-31T23:59:59.999999Z"
+"""Becomes the year 10000 in seconds of double precision."""
+
 
 def files(*contents: bytes, name: str = "a.png") -> list[tuple[str, tuple[str, bytes]]]:
     return [("images", (name, content)) for content in contents]
@@ -230,6 +233,26 @@ def test_delete_needs_a_restriction_and_is_final(client: TestClient) -> None:
     assert id_of(3) not in [match["entry"]["id"] for match in search(client, picture(3), top=50).json()["matches"]]
     one_line(client.get(f"/api/v1/images/{id_of(3)}/thumbnail"), 404)
     assert client.get("/api/v1/gallery").json()["images"] == 11
+
+
+@pytest.mark.parametrize(
+    "edge", [{"since": "0001-01-01T00:00:00+23:59"}, {"until": "9999-12-31T23:59:59-23:59"}, {"until": LAST_INSTANT}]
+)
+def test_a_time_beyond_the_calendar_is_one_line(client: TestClient, edge: dict[str, str]) -> None:
+    (field,) = edge
+    for response in (
+        search(client, picture(0), where=edge),
+        client.get("/api/v1/images", params=edge),
+        client.post("/api/v1/delete", json=edge),
+    ):
+        assert f"{field}: expected a time from 1970 on" in one_line(response, 422)
+
+
+def test_a_deletion_that_was_meant_otherwise_is_refused(client: TestClient, memory: MemoryGallery) -> None:
+    assert "ids" in one_line(client.post("/api/v1/delete", json={"ids": [], "cameras": ["c0"]}), 422)
+    assert "where.ids" in one_line(search(client, picture(0), where={"ids": []}), 422)
+    assert one_line(client.post("/api/v1/delete", json=["c0"]), 422).startswith("body: ")
+    assert len(memory.entries()) == 12
 
 
 ROUTES = [
