@@ -10,15 +10,12 @@ import numpy as np
 from vireid.deploy.embedder import Embedder
 from vireid.search.images import prepare
 from vireid.search.present import Answer
-from vireid.search.querying import by_track
+from vireid.search.querying import search_groups
 from vireid.search.records import Gallery, Where
 from vireid.search.sources import find_files, read_file
 from vireid.search.store import model_folder
 from vireid.search.thresholds import score_thresholds
 from vireid.types import Modality, VireidError
-
-_PER_TRACK = 10
-"""Matches fetched for every track asked for: a track has several images."""
 
 
 def model_of(place: str, given: Path | None) -> tuple[Embedder, Path]:
@@ -61,8 +58,7 @@ def ask(
         raise VireidError("search: expected at least one image of the person")
     ready = [prepare(read_file(file), str(file), embedder.height, embedder.width) for file in files]
     query = embedder.embed(np.stack([pixels for pixels, _, _ in ready]), modality)
-    matches = gallery.search(query, top * _PER_TRACK if tracks else top, where, rerank)
-    groups = by_track(matches)[:top] if tracks else [[match] for match in matches]
+    groups = search_groups(gallery, query, top, where, rerank, tracks)
     thresholds = score_thresholds(folder, modality)
     answer = Answer(tuple(file.name for file in files), groups, gallery.info().images, rerank, thresholds)
     return answer, [thumbnail for _, thumbnail, _ in ready]

@@ -22,6 +22,7 @@ from vireid.search.batching import Batcher
 from vireid.search.images import prepare
 from vireid.search.limits import Gate, Limits, Refusal, Upload, check_picture
 from vireid.search.metrics import Metrics
+from vireid.search.querying import search_groups
 from vireid.search.records import Entry, Gallery, GalleryInfo, Match, NewImage, Where
 from vireid.types import Modality, VireidError
 
@@ -118,8 +119,12 @@ class Engine:
             self._info = monotonic(), await self._ask(self._readers, self.gallery.info)
         return self._info[1]
 
-    async def search(self, query: Vectors, top: int, where: Where, rerank: bool) -> list[Match]:
-        return await self._ask(self._readers, self.gallery.search, query, top, where, rerank)
+    async def search(
+        self, query: Vectors, top: int, where: Where, rerank: bool, tracks: bool, unwanted: set[str]
+    ) -> list[list[Match]]:
+        """Return groups of matches, as `search_groups`."""
+        question = partial(search_groups, self.gallery, query, top, where, rerank, tracks, unwanted)
+        return await self._ask(self._readers, question)
 
     async def entries(self, where: Where, limit: int, after: str) -> list[Entry]:
         return await self._ask(self._readers, self.gallery.entries, where, limit, after)

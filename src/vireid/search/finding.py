@@ -16,9 +16,6 @@ from vireid.search.limits import Refusal, content_type, read_form, refused
 from vireid.search.records import Match
 from vireid.search.wire import MAX_TOP, SearchModel, decode, entry_json, modality_of
 
-_WIDER = 5
-"""How many matches are looked at for every group that is wanted."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -49,12 +46,9 @@ async def find(asked: Asked) -> Finding:
         parts.append(await engine.vectors(model.examples))
     if not parts:
         raise Refusal(422, "query: nothing to search for; send images, vectors or examples")
-    top = min(MAX_TOP, model.top * (_WIDER if model.group_by_track else 1) + len(model.not_))
-    unwanted = set(model.not_)
-    matches = await engine.search(np.concatenate(parts), top, where, model.rerank)
-    kept = [match for match in matches if match.entry.id not in unwanted]
-    groups = _by_track(kept) if model.group_by_track else [[match] for match in kept]
-    return Finding(model, pictures, groups[: model.top])
+    query, unwanted = np.concatenate(parts), set(model.not_)
+    groups = await engine.search(query, model.top, where, model.rerank, model.group_by_track, unwanted)
+    return Finding(model, pictures, groups)
 
 
 async def finding_json(engine: Engine, finding: Finding) -> dict[str, Any]:
@@ -71,7 +65,9 @@ async def finding_json(engine: Engine, finding: Finding) -> dict[str, Any]:
         }
         for row, picture in enumerate(pictures)
     ]
-    matches = await asyncio.gather(*(_group_json(engine, group, model) for group in finding.groups))
+    ranked = sorted((pair for group in finding.groups for pair in enumerate(group)), key=lambda pair: pair[0])
+    pictured = {match.entry.id for _, match in ranked[:MAX_TOP]} if model.thumbnails else set()
+    matches = await asyncio.gather(*(_group_json(engine, group, pictured) for group in finding.groups))
     return {
         "matches": [match for match in matches if match is not None],
         "queries": queries,
@@ -93,19 +89,9 @@ async def _read(asked: Asked) -> tuple[SearchModel, list[Picture]]:
     return model, pictures
 
 
-def _by_track(matches: Sequence[Match]) -> list[list[Match]]:
-    """Gather the matches of one camera's track behind the best of them; one without a track stays alone."""
-    groups: dict[tuple[str, str], list[Match]] = {}
-    for match in matches:
-        entry = match.entry
-        key = (entry.id, "") if entry.track is None else (f"camera {entry.camera}", entry.track)
-        groups.setdefault(key, []).append(match)
-    return list(groups.values())
-
-
-async def _group_json(engine: Engine, group: Sequence[Match], model: SearchModel) -> dict[str, Any] | None:
+async def _group_json(engine: Engine, group: Sequence[Match], pictured: set[str]) -> dict[str, Any] | None:
     """Return a group as its best match with the others in it; None where all were deleted a moment ago."""
-    found = [content for match in group if (content := await _match_json(engine, match, model.thumbnails))]
+    found = [content for match in group if (content := await _match_json(engine, match, match.entry.id in pictured))]
     return {**found[0], "group": found[1:]} if found else None
 
 

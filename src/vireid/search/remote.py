@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
+import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,19 +36,18 @@ class RemoteGallery:
     """The `Gallery` behind the service at ``url``.
 
     ``token`` needs the role admin to remove, write to add, search for the rest. ``verify`` is as in httpx: True for the
-    system's authorities, a path for a certificate of one's own. A request is sent once: the gallery knows what is in,
-    so after an error the same call can be made again.
+    system's authorities, a path for a certificate of one's own, or a context. A request is sent once: the gallery
+    knows what is in, so after an error the same call can be made again.
 
     Raises:
         VireidError: httpx is not installed. Every method: the service does not answer or refuses, in one line.
     """
 
-    def __init__(self, url: str, token: str, verify: bool | str = True) -> None:
+    def __init__(self, url: str, token: str, verify: bool | str | ssl.SSLContext = True) -> None:
         try:
             import httpx
         except ImportError as error:
             raise VireidError("httpx is not installed: install with pip install 'vireid[search]'") from error
-        import ssl
 
         self._url = url.rstrip("/")
         context = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
@@ -140,6 +142,24 @@ class RemoteGallery:
         if not isinstance(content, dict):
             raise VireidError(f"{self._url}: no JSON object; expected a vireid service there")
         return content
+
+
+def pinned(certificate: Path) -> ssl.SSLContext:
+    """Return what trusts the server that has this certificate (PEM, the first in the file), whoever signed it.
+
+    For a service on this machine whose ``serving.json`` vouches for it: its certificate may name another host.
+
+    Raises:
+        VireidError: the file cannot be read or holds no certificate.
+    """
+    try:
+        first = re.search("-----BEGIN CERT.+?-----END CERT[^\n]+", certificate.read_text(), re.DOTALL)
+        context = ssl.create_default_context(cadata=first[0] if first else "none")
+    except (OSError, ValueError) as error:
+        raise VireidError(f"{certificate}: the service's certificate cannot be read; start it again") from error
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # or its authority would have to be known as well
+    return context
 
 
 def _entry(content: Any) -> Entry:

@@ -123,9 +123,9 @@ def _service(path: Path) -> Gallery | None:
         raise VireidError(f"{path}: a service of another user holds this gallery; search through its page") from None
     except (OSError, KeyError, TypeError, ValueError):
         return None
-    from vireid.search.remote import RemoteGallery
+    from vireid.search.remote import RemoteGallery, pinned
 
-    return RemoteGallery(url, token, verify=str(certificate) if certificate else True)
+    return RemoteGallery(url, token, verify=pinned(Path(certificate)) if certificate else True)
 
 
 def _open_server(place: str, create: Model | None, folder: Path | None, dtype: Dtype) -> ServerGallery:

@@ -10,14 +10,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from vireid.deploy.embedder import Vectors
+from vireid.search.milvus import MOST
 from vireid.search.records import Entry, GalleryInfo, Where
+from vireid.search.times import LATEST
 from vireid.types import Modality, VireidError
 
 MAX_TOP = 1000
-"""Matches of one search, entries of one page, ids of one request."""
+"""Entries of one page, ids of one request, pictures of one answer; a search has up to `MOST` matches."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -27,6 +30,15 @@ Ids = Annotated[list[Id], Field(max_length=MAX_TOP)]
 
 _TIME: TypeAdapter[datetime | None] = TypeAdapter(datetime | None)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def _in_range(time: datetime) -> datetime:
+    if not 0 <= (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() < LATEST:
+        raise PydanticCustomError("time", "expected a time from 1970 on and before the year 10000, in UTC")
+    return time
+
+
+Time = Annotated[datetime, AfterValidator(_in_range)]
 
 
 class Strict(BaseModel):
@@ -42,7 +54,7 @@ class EntryModel(Strict):
     name: Name
     modality: ModalityName
     camera: Name = ""
-    time: datetime | None = None
+    time: Time | None = None
     track: Name | None = None
 
     def record(self) -> Entry:
@@ -52,12 +64,12 @@ class EntryModel(Strict):
 class WhereModel(Strict):
     """Which entries are meant; a field left out does not restrict."""
 
-    ids: Ids = []
+    ids: Annotated[Ids, Field(min_length=1)] = []  # an empty list would mean all, in a deletion too
     modality: ModalityName | None = None
     cameras: Names = []
     not_cameras: Names = []
-    since: Annotated[datetime | None, Field(description="Inclusive.")] = None
-    until: Annotated[datetime | None, Field(description="Exclusive.")] = None
+    since: Annotated[Time | None, Field(description="Inclusive.")] = None
+    until: Annotated[Time | None, Field(description="Exclusive.")] = None
     tracks: Names = []
 
     def record(self) -> Where:
@@ -83,14 +95,14 @@ class SearchModel(Strict):
     """One person to search for: images beside it in the form, or `vectors`, or `examples` of the gallery."""
 
     modality: Annotated[ModalityName | None, Field(description="Of the images; needed where there are any.")] = None
-    top: Annotated[int, Field(ge=1, le=MAX_TOP)] = 20
+    top: Annotated[int, Field(ge=1, le=MOST)] = 20
     where: WhereModel = WhereModel()
     rerank: bool = False
     group_by_track: bool = False
     examples: Annotated[Ids, Field(description="Images of the gallery that show the person too.")] = []
     not_: Annotated[Ids, Field(alias="not", description="Images to leave out.")] = []
     heatmaps: bool = False
-    thumbnails: bool = True
+    thumbnails: Annotated[bool, Field(description=f"Of the first {MAX_TOP} images.")] = True
     vectors: Annotated[str | None, Field(description="base64 of float32, little-endian, n x dimension.")] = None
 
 
@@ -99,7 +111,7 @@ class AboutModel(Strict):
 
     modality: ModalityName
     camera: Name = ""
-    time: datetime | None = None
+    time: Time | None = None
     track: Name | None = None
 
 
@@ -202,7 +214,7 @@ def explain(error: ValidationError | Sequence[Any], field: str) -> str:
     first = (error.errors(include_url=False) if isinstance(error, ValidationError) else error)[0]
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {count - 1} more)" if (count := _count(error)) > 1 else ""
-    return f"{'.'.join(filter(None, (field, place)))}: {first['msg'].lower()}{more}; see /docs"
+    return f"{'.'.join(filter(None, (field, place))) or 'body'}: {first['msg'].lower()}{more}; see /docs"
 
 
 def _count(error: ValidationError | Sequence[Any]) -> int:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from PIL import Image
 
 from tests.search.fakes import FakeEmbedder, MemoryGallery
 from tests.search.service.people import filled, new_image, picture
+from vireid.search.asking import ask
 from vireid.search.auth import Role, Tokens
 from vireid.search.limits import Limits
-from vireid.search.records import Where
+from vireid.search.records import NewImage, Where
 from vireid.search.service import ServiceSettings, create_app
 from vireid.search.wire import decode, encode
 from vireid.types import Modality, VireidError
+
+LAST_INSTANT = "9999-12-31T23:59:59.999999Z"
+"""Becomes the year 10000 in seconds of double precision."""
 
 
 def files(*contents: bytes, name: str = "a.png") -> list[tuple[str, tuple[str, bytes]]]:
@@ -95,12 +100,48 @@ def test_matches_of_one_track_and_camera_are_grouped(client: TestClient) -> None
     assert sum(1 + len(match["group"]) for match in matches) == 12
 
 
+def test_tracks_are_whole_and_as_many_as_wanted_and_command_and_service_agree(
+    client: TestClient, memory: MemoryGallery, model: FakeEmbedder, tmp_path: Path
+) -> None:
+    memory.remove(Where(modality=Modality.VISIBLE))
+    memory.remove(Where(modality=Modality.INFRARED))
+    looks = {track: [new_image(100 * track + copy, model) for copy in range(12)] for track in range(12)}
+    for track, images in looks.items():
+        vectors = np.stack([images[0].vector + 0.05 * image.vector for image in images])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        for image, vector in zip(images, vectors, strict=True):
+            entry = replace(image.entry, camera=f"c{track % 2}", track=f"t{track // 2}")
+            memory.add([NewImage(entry, vector, image.thumbnail)])
+    last = looks[0][7]  # one image of the track is like nothing
+    memory.remove(Where(ids=(last.entry.id,)))
+    memory.add([NewImage(replace(last.entry, camera="c0", track="t0"), -looks[0][0].vector, last.thumbnail)])
+    (tmp_path / "a.png").write_bytes(picture(0))
+    for top in (1, 5, 12):
+        served = search(client, picture(0), modality="visible", top=top, group_by_track=True).json()["matches"]
+        groups = [[match, *match["group"]] for match in served]
+        assert [len(group) for group in groups] == [12] * top
+        more = {"top": top, "where": Where(), "rerank": False, "tracks": True}
+        answer, _ = ask(memory, model, tmp_path, [str(tmp_path / "a.png")], Modality.VISIBLE, **more)
+        ids = [[match.entry.id for match in group] for group in answer.groups]
+        assert [[match["entry"]["id"] for match in group] for group in groups] == ids
+    assert last.entry.id in ids[0]
+
+
+def test_a_search_beyond_a_thousand_has_pictures_of_the_first(client: TestClient, memory: MemoryGallery) -> None:
+    image = memory.entries()[0]
+    more = [replace(image, id=f"{number:064x}") for number in range(1100)]
+    vector, thumbnail = memory.vectors([image.id])[0], memory.thumbnail(image.id)
+    memory.add([NewImage(entry, vector, thumbnail) for entry in more])
+    matches = search(client, picture(3), top=1050).json()["matches"]
+    assert [match["thumbnail"] is None for match in matches] == [False] * 1000 + [True] * 50
+
+
 def test_a_search_needs_something_to_search_for(client: TestClient) -> None:
     assert "nothing to search for" in one_line(client.post("/api/v1/search", json={}), 422)
     nothing = client.post("/api/v1/search", files=files(picture(0)), data={"query": "{}"})
     assert "query.modality" in one_line(nothing, 422)
     assert "not in the gallery" in one_line(client.post("/api/v1/search", json={"examples": ["0" * 64]}), 404)
-    assert "query.top" in one_line(search(client, picture(0), top=1001), 422)
+    assert "query.top" in one_line(search(client, picture(0), top=10_001), 422)
     assert "query.tpo" in one_line(search(client, picture(0), tpo=3), 422)
     assert "vectors" in one_line(client.post("/api/v1/search", json={"vectors": "AAAA"}), 422)
     nan = encode(np.full(FakeEmbedder.dimension, np.nan))
@@ -192,6 +233,26 @@ def test_delete_needs_a_restriction_and_is_final(client: TestClient) -> None:
     assert id_of(3) not in [match["entry"]["id"] for match in search(client, picture(3), top=50).json()["matches"]]
     one_line(client.get(f"/api/v1/images/{id_of(3)}/thumbnail"), 404)
     assert client.get("/api/v1/gallery").json()["images"] == 11
+
+
+@pytest.mark.parametrize(
+    "edge", [{"since": "0001-01-01T00:00:00+23:59"}, {"until": "9999-12-31T23:59:59-23:59"}, {"until": LAST_INSTANT}]
+)
+def test_a_time_beyond_the_calendar_is_one_line(client: TestClient, edge: dict[str, str]) -> None:
+    (field,) = edge
+    for response in (
+        search(client, picture(0), where=edge),
+        client.get("/api/v1/images", params=edge),
+        client.post("/api/v1/delete", json=edge),
+    ):
+        assert f"{field}: expected a time from 1970 on" in one_line(response, 422)
+
+
+def test_a_deletion_that_was_meant_otherwise_is_refused(client: TestClient, memory: MemoryGallery) -> None:
+    assert "ids" in one_line(client.post("/api/v1/delete", json={"ids": [], "cameras": ["c0"]}), 422)
+    assert "where.ids" in one_line(search(client, picture(0), where={"ids": []}), 422)
+    assert one_line(client.post("/api/v1/delete", json=["c0"]), 422).startswith("body: ")
+    assert len(memory.entries()) == 12
 
 
 ROUTES = [

@@ -21,10 +21,12 @@ from tests.search.conformance import check_gallery
 from tests.search.fakes import FakeEmbedder, MemoryGallery
 from tests.search.service.people import filled, new_image, picture, process
 from vireid.search.auth import Role, Tokens
+from vireid.search.querying import search_groups
 from vireid.search.records import Where
-from vireid.search.remote import RemoteGallery
+from vireid.search.remote import RemoteGallery, pinned
 from vireid.search.service import ServiceSettings
 from vireid.search.serving import Address, _listen, serve
+from vireid.search.store import _service
 from vireid.types import VireidError
 
 QUERY = {"query": json.dumps({"modality": "visible", "top": 3})}
@@ -61,6 +63,10 @@ def test_memory_and_remote_galleries_conform(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "store" / "serving.json").stat().st_mode) == 0o600
         gallery = RemoteGallery(serving["url"], serving["token"])
         check_gallery(gallery, 260)  # more than one request adds, and addresses longer than 16 KiB
+        gallery.add([new_image(seed, FakeEmbedder()) for seed in range(150)])
+        query = new_image(0, FakeEmbedder()).vector[None]
+        assert len(gallery.search(query, 1500)) == gallery.info().images
+        assert len(search_groups(gallery, query, 60, tracks=True)) == 60
         gallery.close()
         stranger = RemoteGallery(serving["url"], "wrong")
         with pytest.raises(VireidError, match="token"):
@@ -168,6 +174,32 @@ def test_tls_and_an_address_that_others_reach(tmp_path: Path) -> None:
         assert running.wait(60) == 0
         assert running.stdout is not None
         assert "#token" not in running.stdout.read()
+
+
+def test_commands_reach_a_service_whose_certificate_an_authority_gave_to_another_name(tmp_path: Path) -> None:
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    name = "search.example.org"
+    sign = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    (tmp_path / "names").write_text(f"subjectAltName=DNS:{name}\nextendedKeyUsage=serverAuth\n")
+    for command in (
+        ["req", "-x509", *curve, "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"],
+        ["req", *curve, "-subj", f"/CN={name}", "-keyout", "key.pem", "-out", "request.pem"],
+        ["x509", "-req", "-in", "request.pem", *sign, "-out", "leaf.pem"],
+        ["x509", "-req", "-in", "request.pem", *sign, "-out", "other.pem"],
+    ):
+        subprocess.run(["openssl", *command], cwd=tmp_path, check=True, capture_output=True)
+    chain = tmp_path / "chain.pem"
+    chain.write_text((tmp_path / "leaf.pem").read_text() + (tmp_path / "ca.pem").read_text())
+    store = tmp_path / "store"
+    with process(store, certificate=str(chain), key=str(tmp_path / "key.pem")) as (_, serving):
+        gallery = _service(store)
+        assert gallery is not None
+        assert gallery.info().images == 12
+        with pytest.raises(VireidError, match="certificate"):  # one of the same authority is not enough
+            RemoteGallery(serving["url"], serving["token"], pinned(tmp_path / "other.pem")).info()
+        chain.write_text("no certificate")
+        with pytest.raises(VireidError, match="start it again"):
+            _service(store)
 
 
 def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_head() -> None:
