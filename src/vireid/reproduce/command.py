@@ -18,6 +18,7 @@ from vireid.reproduce.plan import Planned, make_plan
 from vireid.reproduce.runner import run_grid
 from vireid.training.device import default_device, describe
 from vireid.training.train import git_revision
+from vireid.types import VireidError
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,21 @@ def plan_reproduction(name: str, grid: Grid) -> Reproduction:
 def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
     """Train what is missing, write every table and figure and the page of all that there are; return their folders.
 
+    A run that fails takes only the tables and figures that it belongs to: all others are written before the error.
+
     Args:
         command: what was typed, recorded beside the results.
 
     Raises:
-        VireidError: as `run_grid`, `write_product` and `write_index` do.
+        VireidError: runs that failed, by folder and reason; as `run_grid`, `write_product` and `write_index` do.
     """
     grid = reproduction.grid
-    run_grid(grid, [planned.job for planned in reproduction.plan])
+    failures = run_grid(grid, [planned.job for planned in reproduction.plan])
+    lacking = [name for name, one in reproduction.items.items() if any(job.name in failures for job in one.jobs(grid))]
     folders = []
     for name, one in reproduction.items.items():
+        if name in lacking:
+            continue
         folder = grid.out / (f"{name}-quick" if grid.quick else name)
         product = one.make(grid)
         write_product(folder, product)
@@ -61,7 +67,17 @@ def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[
         say(f"{name}: {folder}")
         folders.append(folder)
     say(f"all results: {write_index(grid.out)}")
+    if failures:
+        raise VireidError(_told(grid, failures, lacking))
     return folders
+
+
+def _told(grid: Grid, failures: dict[str, str], lacking: Sequence[str]) -> str:
+    told = []
+    for name, reason in failures.items():
+        folder = str(grid.out / "runs" / name)
+        told.append(reason if reason.startswith(f"{folder}:") else f"{folder}: {reason}")
+    return f"{'; '.join(told)}; not written: {', '.join(lacking)}; mend that and run the same command again"
 
 
 def record(grid: Grid, name: str, caption: str, command: Sequence[str]) -> str:
