@@ -15,10 +15,11 @@ from rich.console import Console
 from tests.tiny import OVERRIDES
 from tests.trees import write_sysu
 from vireid.cli import main
+from vireid.data.synthetic.standards import standard
 from vireid.files import write_json
 from vireid.recipes import load_recipe
 from vireid.reproduce import command, runner
-from vireid.reproduce.command import Reproduction, plan_reproduction, record, reproduce
+from vireid.reproduce.command import Reproduction, plan_reproduction, record, reproduce, with_images
 from vireid.reproduce.grid import Grid, make_grid, quick_overrides
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job, make_job
@@ -189,6 +190,68 @@ def test_the_command_refuses_in_one_line_and_leaves_what_is_there(
         assert out == ""
         assert re.fullmatch(rf"vireid: {said}\n", error)  # a dot is no line break
     assert [path.name for path in (grid.out / "runs").iterdir() if path.is_dir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["table9"], "expected one of table1"),
+        (["fig6", "--recipe", "nosuch"], "nosuch"),
+        (["table1", "--recipe", "small-baseline"], "has no DFW"),
+        (["fig6", "--seeds", "0"], "seeds: expected"),
+        (["fig6", "schedule.lr=high"], "schedule.lr"),
+        (["fig6", "schedule.rate=1"], "schedule.rate"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_rendered(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "write_standard", lambda *_: pytest.fail("rendered"))
+    with pytest.raises(SystemExit) as exit_:
+        main(["reproduce", *words, "--out", str(tmp_path / "out")])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_creates_nothing(grid: Grid, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["reproduce", "table1", "--dry-run", "--seeds", "1", "--out", str(grid.out), "--recipe", "small"]
+    for more in ([], ["--data", str(grid.data)]):
+        with pytest.raises(SystemExit) as exit_:
+            main([*words, *more, *SMALL])
+        assert not exit_.value.code
+        out = capsys.readouterr().out
+        assert "0 finished, 8 to train, about" in out
+        assert ("not there yet and rendered first: synvi-1, 11,784 images" in out) == (not more)
+        assert not grid.out.exists()
+
+
+def test_the_standard_set_is_rendered_between_the_plan_and_the_runs(
+    grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_reproduction("fig6", make_grid(None, tmp_path / "out", seeds=1, overrides=OVERRIDES))
+    assert plan.grid.unrendered
+    assert (plan.grid.recipe, plan.grid.data_name) == ("small", "synvi-1 (rendered)")
+
+    def write(root: Path, *_: object) -> None:
+        shutil.copytree(grid.data, root)
+        write_json(root / "synthetic.json", standard("synvi-1").settings.record())
+
+    monkeypatch.setattr(command, "write_standard", write)
+    (job,) = item("fig6").jobs(plan.grid)
+    other = tmp_path / "out" / "runs" / job.name
+    other.mkdir(parents=True)
+    write_json(other / "run.json", {"recipe": job.recipe.to_dict(), "fingerprint": "other", "trial": None})
+    assert run_state(plan.grid, job) == "interrupted"
+    with pytest.raises(VireidError, match="data was other"):
+        with_images(plan)
+    shutil.rmtree(other)
+    ready = with_images(plan)
+    assert not ready.grid.unrendered
+    assert len(ready.grid.dataset.train) == len(grid.dataset.train)
+    assert with_images(ready) is ready
 
 
 def note(grid: Grid, job: Job, device: torch.device) -> None:

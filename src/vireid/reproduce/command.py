@@ -5,16 +5,17 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from vireid.data.synthetic.standards import write_standard
 from vireid.files import atomic_path
-from vireid.reproduce.grid import Grid
+from vireid.reproduce.grid import STANDARD, Grid
 from vireid.reproduce.index import RECORD, write_index
 from vireid.reproduce.items import NAMES, Item, item, write_product
-from vireid.reproduce.plan import Planned, make_plan
+from vireid.reproduce.plan import Planned, make_plan, run_state
 from vireid.reproduce.runner import run_grid
 from vireid.training.device import default_device, describe
 from vireid.training.train import git_revision
@@ -39,6 +40,22 @@ def plan_reproduction(name: str, grid: Grid) -> Reproduction:
     chosen = {each: item(each) for each in (NAMES if name == "all" else (name,))}
     jobs = [job for one in chosen.values() for job in one.jobs(grid)]
     return Reproduction(grid, chosen, make_plan(grid, jobs))
+
+
+def with_images(reproduction: Reproduction, progress: Callable[[int, int], None] | None = None) -> Reproduction:
+    """Render the standard set where the plan was made without its images.
+
+    Raises:
+        VireidError: as `write_standard` does, or a run of other data in a run's place.
+    """
+    if not reproduction.grid.dataset.rendered:
+        return reproduction
+    grid = replace(reproduction.grid)  # a new one, which looks at the files
+    if grid.unrendered:
+        write_standard(grid.data, STANDARD, progress)
+    for planned in reproduction.plan:
+        run_state(grid, planned.job)
+    return replace(reproduction, grid=grid)
 
 
 def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:

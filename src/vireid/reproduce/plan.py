@@ -71,9 +71,8 @@ def run_state(grid: Grid, job: Job) -> State:
         _require_same(grid, job, read_json(folder / RUN, "a run.json that vireid train wrote"))
     if is_finished(folder):
         return "finished"
-    with claimed(folder) as mine:
-        if not mine:
-            return "running"
+    if _is_claimed(folder):
+        return "running"
     return "interrupted" if (folder / RUN).exists() else "to train"
 
 
@@ -89,7 +88,7 @@ def claimed(folder: Path) -> Iterator[bool]:
     It goes with the process, however that ends.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+    with _lock(folder).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -98,11 +97,28 @@ def claimed(folder: Path) -> Iterator[bool]:
             yield True
 
 
+def _is_claimed(folder: Path) -> bool:
+    try:
+        with _lock(folder).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:  # nobody has ever worked on it, and planning leaves no trace
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.lock"
+
+
 def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     folder = grid.folder(job)
     old = leaves(settings(parse_recipe(info.get("recipe") or {}, f"{folder / RUN}: recipe")))
     new = leaves(settings(job.recipe))
-    facts = [("data", info.get("fingerprint"), grid.fingerprint), ("trial", info.get("trial"), job.trial)]
+    facts: list[tuple[str, Any, Any]] = [("trial", info.get("trial"), job.trial)]
+    if not grid.dataset.rendered:  # else there are no files to compare
+        facts.append(("data", info.get("fingerprint"), grid.fingerprint))
     for name, was, now in [(name, old[name], new[name]) for name in new] + facts:
         if was != now:
             raise VireidError(

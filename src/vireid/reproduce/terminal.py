@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vireid.reproduce.command import Reproduction
+from vireid.reproduce.grid import STANDARD
 from vireid.reproduce.plan import Planned
 
 
@@ -36,7 +37,9 @@ def shown_plan(reproduction: Reproduction) -> Group:
     to_do = f"{len(plan) - len(left)} finished, {len(left)} to train, about {total} one after another"
     where = f"runs lie in {escape(str(grid.out / 'runs'))}"
     title = f"{len(plan)} run{'s' * (len(plan) > 1)} on {escape(grid.label)}"
-    return Group(title, table, f"{to_do if left else 'all finished'}; {where}")
+    images = len(grid.dataset.train) + len(grid.dataset.test)
+    first = [f"not there yet and rendered first: {STANDARD}, {images:,} images"] if grid.dataset.rendered else []
+    return Group(title, table, *first, f"{to_do if left else 'all finished'}; {where}")
 
 
 def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:
