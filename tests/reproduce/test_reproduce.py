@@ -23,7 +23,8 @@ from vireid.reproduce.command import Reproduction, plan_reproduction, record, re
 from vireid.reproduce.grid import Grid, make_grid, quick_overrides
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job, make_job
-from vireid.reproduce.plan import Planned, State, claimed, run_state
+from vireid.reproduce.measured import results_path
+from vireid.reproduce.plan import Planned, State, claimed, make_plan, run_state
 from vireid.reproduce.published import number, published
 from vireid.reproduce.runner import run_grid, run_on
 from vireid.reproduce.systems import systems
@@ -79,7 +80,7 @@ def plan_lines(grid: Grid, names: tuple[str, ...], states: list[State]) -> list[
     items = {name: item(name) for name in names}
     jobs = {job.name: job for one in items.values() for job in one.jobs(grid)}
     states += ["to train"] * (len(jobs) - len(states))
-    left = {"finished": 0, "running": 30, "interrupted": 1000, "to train": 2000}
+    left = {"finished": 0, "running": 30, "interrupted": 1000, "to train": 2000, "to evaluate": 0}
     ordered = sorted(jobs.values(), key=lambda job: job.seed)
     plan = tuple(Planned(j, s, left[s], left[s] / 10) for j, s in zip(ordered, states, strict=True))
     console = Console(width=80)
@@ -162,6 +163,29 @@ def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid
     write_json(path, info | {"fingerprint": "other"})
     with pytest.raises(VireidError, match="data was other"):
         run_state(grid, job)
+
+
+def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:
+    def job(*overrides: str) -> Job:
+        return grid.jobs(*overrides)[0]
+
+    plain, joint, method = job(), job("data.joint=true"), job("model.methods.middle={}")
+    waiting = (job("loss.identity=0.5"), job("data.joint=true", "loss.identity=0.5"))
+    for each, seconds, evaluation in ((plain, 10.0, 3.0), (joint, 20.0, 5.0), (method, 40.0, None)):
+        folder = grid.folder(each)
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").touch()
+        info = {"recipe": each.recipe.to_dict(), "fingerprint": grid.fingerprint, "trial": None}
+        write_json(folder / "run.json", info | {"training_seconds": seconds})
+        if evaluation:
+            results = {"results": [{"method": "k-reciprocal"}], "evaluation_seconds": evaluation}
+            write_json(results_path(grid, each), results)
+    plan = {planned.job.name: planned for planned in make_plan(grid, (plain, joint, method, *waiting))}
+    assert [plan[each.name].state for each in (plain, joint, method)] == ["finished", "finished", "to evaluate"]
+    assert [plan[each.name].seconds for each in (plain, joint, method)] == [0, 0, 4]
+    assert [plan[each.name].seconds for each in waiting] == pytest.approx([14, 24])
+    lines = plan_lines(grid, ("fig6",), ["to evaluate"])
+    assert any(line.startswith("0 finished, 0 to train, 1 to evaluate, about") for line in lines)
 
 
 def test_the_command_refuses_in_one_line_and_leaves_what_is_there(

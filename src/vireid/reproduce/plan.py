@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,17 +17,19 @@ from vireid.files import read_json
 from vireid.recipes import parse_recipe
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
+from vireid.reproduce.measured import evaluation_seconds, read_results
 from vireid.reproduce.timing import seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
 from vireid.training.split import split_training
 from vireid.types import VireidError
 
-State = Literal["finished", "running", "interrupted", "to train"]
+State = Literal["finished", "running", "interrupted", "to train", "to evaluate"]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run with its state, the batches it has left, and the seconds that these are expected to take."""
+    """A run with its state, the batches it has left, and the seconds that these and its evaluation are expected to
+    take."""
 
     job: Job
     state: State
@@ -38,7 +41,8 @@ def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
     """Return the distinct runs of ``jobs``, first seeds first, with what is known of each.
 
     The expected time is that of a batch in finished runs of the same network and input, else in others of the grid,
-    else of a few batches timed now.
+    else of a few batches timed now. An evaluation takes the mean of those that are there, and counts nothing before the
+    first.
 
     Raises:
         VireidError: a grid that does not fit the data, or a run of another recipe or other data in a run's place.
@@ -48,15 +52,19 @@ def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
     states = {job.name: run_state(grid, job) for job in distinct}
     known = _measured(grid, distinct, lengths)
     typical = sum(known.values()) / len(known) if known else None
+    finished = [job for job in distinct if states[job.name] == "finished"]
+    times = [seconds for job in finished if (seconds := evaluation_seconds(grid, job)) is not None]
+    evaluation = statistics.fmean(times) if times else 0.0
     planned = []
     for job in distinct:
-        left = 0 if states[job.name] == "finished" else lengths[job.name] - _done(grid.folder(job))
+        left = 0 if is_trained(grid.folder(job)) else lengths[job.name] - _done(grid.folder(job))
         pace = known.get(_cost_key(job))
         if left and pace is None:
             if typical is None:
                 typical = seconds_per_step(job.recipe)
             pace = typical
-        planned.append(Planned(job, states[job.name], left, left * (pace or 0)))
+        seconds = left * (pace or 0) + (0 if job in finished else evaluation)
+        planned.append(Planned(job, states[job.name], left, seconds))
     return tuple(planned)
 
 
@@ -69,14 +77,16 @@ def run_state(grid: Grid, job: Job) -> State:
     folder = grid.folder(job)
     if (folder / RUN).exists():
         _require_same(grid, job, read_json(folder / RUN, "a run.json that vireid train wrote"))
-    if is_finished(folder):
+    if is_trained(folder) and read_results(grid, job) is not None:
         return "finished"
     if _is_claimed(folder):
         return "running"
+    if is_trained(folder):
+        return "to evaluate"
     return "interrupted" if (folder / RUN).exists() else "to train"
 
 
-def is_finished(folder: Path) -> bool:
+def is_trained(folder: Path) -> bool:
     """Whether a run has been trained to its end."""
     return (folder / MODEL).is_file() and (folder / RUN).is_file()
 
@@ -156,7 +166,7 @@ def _measured(grid: Grid, jobs: Sequence[Job], lengths: dict[str, int]) -> dict[
     found: dict[str, list[float]] = {}
     for job in jobs:
         folder = grid.folder(job)
-        if is_finished(folder):
+        if is_trained(folder):
             seconds = read_json(folder / RUN, "a run.json that vireid train wrote").get("training_seconds")
             if isinstance(seconds, int | float):
                 found.setdefault(_cost_key(job), []).append(seconds / lengths[job.name])
@@ -166,6 +176,6 @@ def _measured(grid: Grid, jobs: Sequence[Job], lengths: dict[str, int]) -> dict[
 def _cost_key(job: Job) -> str:
     """What a batch's time depends on."""
     data, model = job.recipe.data, job.recipe.model
-    size = (data.height, data.width, data.identities, data.images)
+    size = (data.height, data.width, data.identities, data.images, data.joint)
     weakened = len(model.weakening.after)
-    return repr((size, model.backbone, model.base_width, model.branches, weakened))
+    return repr((size, model.backbone, model.base_width, model.branches, weakened, model.methods))

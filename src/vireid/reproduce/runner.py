@@ -18,7 +18,7 @@ from vireid.data.layouts import open_dataset
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import evaluated, read_results
-from vireid.reproduce.plan import claimed, is_finished
+from vireid.reproduce.plan import claimed, is_trained
 from vireid.training.train import train
 from vireid.types import VireidError
 
@@ -72,7 +72,7 @@ def take_turns(grid: Grid, jobs: Sequence[Job], device: torch.device, work: Work
 def train_and_evaluate(grid: Grid, job: Job, device: torch.device) -> None:
     """Bring one run to its results: train it, go on training it, or only evaluate it."""
     folder = grid.folder(job)
-    if not is_finished(folder):
+    if not is_trained(folder):
         print(f"training {job.name}", file=sys.stderr)
         dataset = open_dataset(grid.data, job.trial or 1)
         train(job.recipe, dataset, folder, resume=True, device=device)
