@@ -363,4 +363,5 @@ def test_quick_says_so(grid: Grid) -> None:
 
 
 def test_the_compared_systems_are_the_recipes_that_are_not_sizes_of_ours() -> None:
-    assert systems() == ["agw", "bridge", "caj", "hct", "mmn", "strong", "two-stream", "zero-padding"]
+    assert {"agw", "bridge", "caj", "hct", "mmn", "strong", "two-stream", "zero-padding"} <= set(systems())
+    assert not {"sysu-dfw", "regdb-dfw", "llcm-dfw", "baseline", "demo", "small", "small-baseline"} & set(systems())
