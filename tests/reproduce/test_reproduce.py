@@ -184,6 +184,13 @@ def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:
     assert [plan[each.name].state for each in (plain, joint, method)] == ["finished", "finished", "to evaluate"]
     assert [plan[each.name].seconds for each in (plain, joint, method)] == [0, 0, 4]
     assert [plan[each.name].seconds for each in waiting] == pytest.approx([14, 24])
+    grid.folder(method).rename(grid.out / "aside")
+    grid.folder(joint).rename(grid.out / "aside-too")
+    unknown = (job("model.branches=4"), joint, method)
+    more = {planned.job.name: planned.seconds - 3 for planned in make_plan(grid, (plain, *unknown))}
+    assert more[unknown[0].name] > 11
+    assert more[joint.name] == pytest.approx(15)  # three images for two
+    assert more[method.name] > 11
     lines = plan_lines(grid, ("fig6",), ["to evaluate"])
     assert any(line.startswith("0 finished, 0 to train, 1 to evaluate, about") for line in lines)
 

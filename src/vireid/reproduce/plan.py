@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vireid.config import Recipe
 from vireid.data.listing import require_both_modalities
 from vireid.data.sampler import CrossModalitySampler
 from vireid.files import read_json
+from vireid.models.cost import count_macs
+from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import parse_recipe
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.measured import evaluation_seconds, read_results
-from vireid.reproduce.timing import seconds_per_step
+from vireid.reproduce.timing import images_shown, seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
 from vireid.training.split import split_training
 from vireid.types import VireidError
@@ -40,9 +43,9 @@ class Planned:
 def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
     """Return the distinct runs of ``jobs``, first seeds first, with what is known of each.
 
-    The expected time is that of a batch in finished runs of the same network and input, else in others of the grid,
-    else of a few batches timed now. An evaluation takes the mean of those that are there, and counts nothing before the
-    first.
+    The expected time of a batch is that in finished runs of the same network and input; else it goes by a batch's
+    operations, at the pace of the grid's other runs or of a few batches timed now. An evaluation takes the mean of
+    those that are there, and counts nothing before the first.
 
     Raises:
         VireidError: a grid that does not fit the data, or a run of another recipe or other data in a run's place.
@@ -50,21 +53,16 @@ def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
     distinct = sorted({job.name: job for job in jobs}.values(), key=lambda job: job.seed)
     lengths = {job.name: _steps(grid, job) for job in distinct}
     states = {job.name: run_state(grid, job) for job in distinct}
-    known = _measured(grid, distinct, lengths)
-    typical = sum(known.values()) / len(known) if known else None
     finished = [job for job in distinct if states[job.name] == "finished"]
     times = [seconds for job in finished if (seconds := evaluation_seconds(grid, job)) is not None]
     evaluation = statistics.fmean(times) if times else 0.0
+    left = {j.name: 0 if is_trained(grid.folder(j)) else lengths[j.name] - _done(grid.folder(j)) for j in distinct}
+    paces = _paces(distinct, left, _measured(grid, distinct, lengths))
     planned = []
     for job in distinct:
-        left = 0 if is_trained(grid.folder(job)) else lengths[job.name] - _done(grid.folder(job))
-        pace = known.get(_cost_key(job))
-        if left and pace is None:
-            if typical is None:
-                typical = seconds_per_step(job.recipe)
-            pace = typical
-        seconds = left * (pace or 0) + (0 if job in finished else evaluation)
-        planned.append(Planned(job, states[job.name], left, seconds))
+        steps = left[job.name]
+        seconds = (steps * paces[_cost_key(job)] if steps else 0) + (0 if job in finished else evaluation)
+        planned.append(Planned(job, states[job.name], steps, seconds))
     return tuple(planned)
 
 
@@ -171,6 +169,24 @@ def _measured(grid: Grid, jobs: Sequence[Job], lengths: dict[str, int]) -> dict[
             if isinstance(seconds, int | float):
                 found.setdefault(_cost_key(job), []).append(seconds / lengths[job.name])
     return {key: sum(paces) / len(paces) for key, paces in found.items()}
+
+
+def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -> dict[str, float]:
+    """Seconds a batch of all runs with batches left, by cost: where they are not known, by the operations."""
+    recipes = {_cost_key(job): job.recipe for job in jobs}
+    unknown = [key for key in dict.fromkeys(_cost_key(job) for job in jobs if left[job.name]) if key not in known]
+    if not unknown:
+        return known
+    known = known or {unknown[0]: seconds_per_step(recipes[unknown[0]])}
+    pace = statistics.fmean(seconds / _operations(recipes[key]) for key, seconds in known.items())
+    return {key: pace * _operations(recipes[key]) for key in unknown} | known
+
+
+def _operations(recipe: Recipe) -> float:
+    """Operations of a batch, up to a factor that all recipes share."""
+    data = recipe.data
+    network = TwoStreamNetwork(recipe.model, classes=1)
+    return count_macs(network, data.height, data.width)[0] * data.identities * data.images * images_shown(recipe)
 
 
 def _cost_key(job: Job) -> str:
