@@ -36,15 +36,15 @@ def reproduce(
 
     Example: `vireid reproduce table1 --seeds 3`
     """
-    from vireid.reproduce.command import plan_reproduction
+    from vireid.reproduce.command import plan_reproduction, with_images
     from vireid.reproduce.command import reproduce as run
     from vireid.reproduce.grid import make_grid
     from vireid.reproduce.terminal import shown_plan
 
-    with bars() as bar:
-        progress = bar("images rendered")
-        grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides, progress=progress)
+    grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides)
     planned = plan_reproduction(item, grid)
     Console().print(shown_plan(planned))
     if not dry_run:
+        with bars() as bar:
+            planned = with_images(planned, bar("images rendered"))
         run(planned, ["vireid", *sys.argv[1:]])

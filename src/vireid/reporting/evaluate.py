@@ -117,7 +117,7 @@ def evaluate_runs(
 
     Raises:
         VireidError: not a run, not a data set, a RegDB run on another trial than its own, runs of which one may not see
-            test images of the other.
+            test images of the other, a run whose features are not finite.
     """
 
     def one(folder: Path) -> Evaluation:
@@ -176,6 +176,10 @@ def _evaluate_run(
         flipped: embed(run.network, store, dataset.test, flip=flipped, precision=run.precision, progress=progress)
         for flipped in flips
     }
+    if not all(bool(f.embeddings.isfinite().all()) for kinds in embedded.values() for f in kinds.values()):
+        raise VireidError(
+            f"{run.folder}: its features are not finite; delete the folder to train it again, or lower schedule.lr"
+        )
     results = [
         evaluate(embedded[flipped][kind], setting, method=method,
                  facts=Facts(kind, flipped, run.info["checkpoint_rule"]))

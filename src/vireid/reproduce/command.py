@@ -5,19 +5,21 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from vireid.data.synthetic.standards import write_standard
 from vireid.files import atomic_path
-from vireid.reproduce.grid import Grid
+from vireid.reproduce.grid import STANDARD, Grid
 from vireid.reproduce.index import RECORD, write_index
 from vireid.reproduce.items import NAMES, Item, item, write_product
-from vireid.reproduce.plan import Planned, make_plan
+from vireid.reproduce.plan import Planned, make_plan, run_state
 from vireid.reproduce.runner import run_grid
 from vireid.training.device import default_device, describe
 from vireid.training.train import git_revision
+from vireid.types import VireidError
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,40 @@ def plan_reproduction(name: str, grid: Grid) -> Reproduction:
     return Reproduction(grid, chosen, make_plan(grid, jobs))
 
 
+def with_images(reproduction: Reproduction, progress: Callable[[int, int], None] | None = None) -> Reproduction:
+    """Render the standard set where the plan was made without its images.
+
+    Raises:
+        VireidError: as `write_standard` does, or a run of other data in a run's place.
+    """
+    if not reproduction.grid.dataset.rendered:
+        return reproduction
+    grid = replace(reproduction.grid)  # a new one, which looks at the files
+    if grid.unrendered:
+        write_standard(grid.data, STANDARD, progress)
+    for planned in reproduction.plan:
+        run_state(grid, planned.job)
+    return replace(reproduction, grid=grid)
+
+
 def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
     """Train what is missing, write every table and figure and the page of all that there are; return their folders.
+
+    A run that fails takes only the tables and figures that it belongs to: all others are written before the error.
 
     Args:
         command: what was typed, recorded beside the results.
 
     Raises:
-        VireidError: as `run_grid`, `write_product` and `write_index` do.
+        VireidError: runs that failed, by folder and reason; as `run_grid`, `write_product` and `write_index` do.
     """
     grid = reproduction.grid
-    run_grid(grid, [planned.job for planned in reproduction.plan])
+    failures = run_grid(grid, [planned.job for planned in reproduction.plan])
+    lacking = [name for name, one in reproduction.items.items() if any(job.name in failures for job in one.jobs(grid))]
     folders = []
     for name, one in reproduction.items.items():
+        if name in lacking:
+            continue
         folder = grid.out / (f"{name}-quick" if grid.quick else name)
         product = one.make(grid)
         write_product(folder, product)
@@ -61,7 +84,17 @@ def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[
         say(f"{name}: {folder}")
         folders.append(folder)
     say(f"all results: {write_index(grid.out)}")
+    if failures:
+        raise VireidError(_told(grid, failures, lacking))
     return folders
+
+
+def _told(grid: Grid, failures: dict[str, str], lacking: Sequence[str]) -> str:
+    told = []
+    for name, reason in failures.items():
+        folder = str(grid.out / "runs" / name)
+        told.append(reason if reason.startswith(f"{folder}:") else f"{folder}: {reason}")
+    return f"{'; '.join(told)}; not written: {', '.join(lacking)}; mend that and run the same command again"
 
 
 def record(grid: Grid, name: str, caption: str, command: Sequence[str]) -> str:

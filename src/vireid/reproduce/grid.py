@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Literal
 
 from vireid.config import Recipe
 from vireid.data.layouts import open_dataset, record_of
-from vireid.data.synthetic.standards import standard_of, write_standard
+from vireid.data.synthetic.live import live_dataset
+from vireid.data.synthetic.standards import standard, standard_of
 from vireid.recipes import load_recipe
 from vireid.reproduce.jobs import Job, make_job
 from vireid.training.split import fingerprint
@@ -75,8 +76,13 @@ class Grid:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The records of the data set (of RegDB the first trial)."""
-        return open_dataset(self.data)
+        """The records of the data set (of RegDB the first trial); ``rendered`` where it was not there yet."""
+        return live_dataset(standard(STANDARD).settings) if self.unrendered else open_dataset(self.data)
+
+    @property
+    def unrendered(self) -> bool:
+        """Whether the data are the standard set, of which there is no file yet."""
+        return self.data == self.out / STANDARD and not (self.data / "synthetic.json").exists()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -140,12 +146,11 @@ def make_grid(
     seeds: int | None = None,
     quick: bool = False,
     overrides: Sequence[str] = (),
-    progress: Callable[[int, int], None] | None = None,
 ) -> Grid:
-    """Settle what is measured on what.
+    """Settle what is measured on what; nothing is written.
 
     Args:
-        data: a data set; None renders the standard set into ``out``, once.
+        data: a data set; None for the standard set in ``out``, which is planned on before it is rendered.
         recipe: by default ``small`` for a rendered set, else the full method of the layout.
         seeds: by default 3 (RegDB: all 10 splits), 1 with ``quick``.
         quick: a fifth of the epochs, at least two.
@@ -153,19 +158,17 @@ def make_grid(
     Raises:
         VireidError: no data set, an unknown recipe or field, a number of seeds out of range.
     """
-    if data is None:
-        data = out / STANDARD
-        if not (data / "synthetic.json").exists():
-            write_standard(data, STANDARD, progress)
-    dataset = open_dataset(data)
+    grid = Grid(data or out / STANDARD, recipe or "", tuple(overrides), 1, out, quick)
+    dataset = grid.dataset
     name = recipe or ("small" if record_of(dataset) else RECIPES[dataset.layout])
     regdb = dataset.layout == "regdb"
     count = seeds if seeds is not None else 1 if quick else 10 if regdb else 3
     if not 1 <= count <= (10 if regdb else 1000):
         limit = "RegDB has 10 splits, one for each" if regdb else "1 or more"
         raise VireidError(f"seeds: expected a number of runs ({limit}), got {count}")
-    short = quick_overrides(load_recipe(name, overrides)) if quick else ()
-    return Grid(data, name, (*overrides, *short), count, out, quick)
+    settled = load_recipe(name, overrides)
+    short = quick_overrides(settled) if quick else ()
+    return replace(grid, recipe=name, overrides=(*overrides, *short), seeds=count)
 
 
 def label_of_one(grid: Grid) -> str:

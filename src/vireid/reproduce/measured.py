@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,10 +41,11 @@ def results_path(grid: Grid, job: Job) -> Path:
 
 def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[int, int], None] | None = None) -> None:
     """Evaluate a finished run, plain and re-ranked, and keep the results in its folder."""
+    start = time.perf_counter()
     found = evaluate_runs(
         [grid.folder(job)], grid.data, trial=job.trial, beside=("k-reciprocal",), device=device, progress=progress
     )
-    write_json(results_path(grid, job), found.to_dict())
+    write_json(results_path(grid, job), found.to_dict() | {"evaluation_seconds": time.perf_counter() - start})
 
 
 def read_results(grid: Grid, job: Job) -> list[dict[str, Any]] | None:
@@ -55,6 +57,13 @@ def read_results(grid: Grid, job: Job) -> list[dict[str, Any]] | None:
     if not isinstance(results, list) or not any(r.get("method") == "k-reciprocal" for r in results):
         return None
     return results
+
+
+def evaluation_seconds(grid: Grid, job: Job) -> float | None:
+    """Return how long evaluating a run took; None where that was not kept."""
+    path = results_path(grid, job)
+    seconds = read_json(path, "results of vireid evaluate").get("evaluation_seconds") if path.is_file() else None
+    return seconds if isinstance(seconds, int | float) else None
 
 
 def values(grid: Grid, jobs: Sequence[Job], search: Search, method: str = "cosine") -> dict[str, Value]:

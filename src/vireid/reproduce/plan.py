@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import fcntl
 import json
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vireid.config import Recipe
 from vireid.data.listing import require_both_modalities
 from vireid.data.sampler import CrossModalitySampler
 from vireid.files import read_json
+from vireid.models.cost import count_macs
+from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import parse_recipe
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
-from vireid.reproduce.timing import seconds_per_step
+from vireid.reproduce.measured import evaluation_seconds, read_results
+from vireid.reproduce.timing import images_shown, seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
 from vireid.training.split import split_training
 from vireid.types import VireidError
 
-State = Literal["finished", "running", "interrupted", "to train"]
+State = Literal["finished", "running", "interrupted", "to train", "to evaluate"]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run with its state, the batches it has left, and the seconds that these are expected to take."""
+    """A run with its state, the batches it has left, and the seconds that these and its evaluation are expected to
+    take."""
 
     job: Job
     state: State
@@ -37,8 +43,9 @@ class Planned:
 def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
     """Return the distinct runs of ``jobs``, first seeds first, with what is known of each.
 
-    The expected time is that of a batch in finished runs of the same network and input, else in others of the grid,
-    else of a few batches timed now.
+    The expected time of a batch is that in finished runs of the same network and input; else it goes by a batch's
+    operations, at the pace of the grid's other runs or of a few batches timed now. An evaluation takes the mean of
+    those that are there, and counts nothing before the first.
 
     Raises:
         VireidError: a grid that does not fit the data, or a run of another recipe or other data in a run's place.
@@ -46,17 +53,16 @@ def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
     distinct = sorted({job.name: job for job in jobs}.values(), key=lambda job: job.seed)
     lengths = {job.name: _steps(grid, job) for job in distinct}
     states = {job.name: run_state(grid, job) for job in distinct}
-    known = _measured(grid, distinct, lengths)
-    typical = sum(known.values()) / len(known) if known else None
+    finished = [job for job in distinct if states[job.name] == "finished"]
+    times = [seconds for job in finished if (seconds := evaluation_seconds(grid, job)) is not None]
+    evaluation = statistics.fmean(times) if times else 0.0
+    left = {j.name: 0 if is_trained(grid.folder(j)) else lengths[j.name] - _done(grid.folder(j)) for j in distinct}
+    paces = _paces(distinct, left, _measured(grid, distinct, lengths))
     planned = []
     for job in distinct:
-        left = 0 if states[job.name] == "finished" else lengths[job.name] - _done(grid.folder(job))
-        pace = known.get(_cost_key(job))
-        if left and pace is None:
-            if typical is None:
-                typical = seconds_per_step(job.recipe)
-            pace = typical
-        planned.append(Planned(job, states[job.name], left, left * (pace or 0)))
+        steps = left[job.name]
+        seconds = (steps * paces[_cost_key(job)] if steps else 0) + (0 if job in finished else evaluation)
+        planned.append(Planned(job, states[job.name], steps, seconds))
     return tuple(planned)
 
 
@@ -69,15 +75,16 @@ def run_state(grid: Grid, job: Job) -> State:
     folder = grid.folder(job)
     if (folder / RUN).exists():
         _require_same(grid, job, read_json(folder / RUN, "a run.json that vireid train wrote"))
-    if is_finished(folder):
+    if is_trained(folder) and read_results(grid, job) is not None:
         return "finished"
-    with claimed(folder) as mine:
-        if not mine:
-            return "running"
+    if _is_claimed(folder):
+        return "running"
+    if is_trained(folder):
+        return "to evaluate"
     return "interrupted" if (folder / RUN).exists() else "to train"
 
 
-def is_finished(folder: Path) -> bool:
+def is_trained(folder: Path) -> bool:
     """Whether a run has been trained to its end."""
     return (folder / MODEL).is_file() and (folder / RUN).is_file()
 
@@ -89,7 +96,7 @@ def claimed(folder: Path) -> Iterator[bool]:
     It goes with the process, however that ends.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+    with _lock(folder).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -98,11 +105,28 @@ def claimed(folder: Path) -> Iterator[bool]:
             yield True
 
 
+def _is_claimed(folder: Path) -> bool:
+    try:
+        with _lock(folder).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:  # nobody has ever worked on it, and planning leaves no trace
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.lock"
+
+
 def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     folder = grid.folder(job)
     old = leaves(settings(parse_recipe(info.get("recipe") or {}, f"{folder / RUN}: recipe")))
     new = leaves(settings(job.recipe))
-    facts = [("data", info.get("fingerprint"), grid.fingerprint), ("trial", info.get("trial"), job.trial)]
+    facts: list[tuple[str, Any, Any]] = [("trial", info.get("trial"), job.trial)]
+    if not grid.dataset.rendered:  # else there are no files to compare
+        facts.append(("data", info.get("fingerprint"), grid.fingerprint))
     for name, was, now in [(name, old[name], new[name]) for name in new] + facts:
         if was != now:
             raise VireidError(
@@ -140,16 +164,34 @@ def _measured(grid: Grid, jobs: Sequence[Job], lengths: dict[str, int]) -> dict[
     found: dict[str, list[float]] = {}
     for job in jobs:
         folder = grid.folder(job)
-        if is_finished(folder):
+        if is_trained(folder):
             seconds = read_json(folder / RUN, "a run.json that vireid train wrote").get("training_seconds")
             if isinstance(seconds, int | float):
                 found.setdefault(_cost_key(job), []).append(seconds / lengths[job.name])
     return {key: sum(paces) / len(paces) for key, paces in found.items()}
 
 
+def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -> dict[str, float]:
+    """Seconds a batch of all runs with batches left, by cost: where they are not known, by the operations."""
+    recipes = {_cost_key(job): job.recipe for job in jobs}
+    unknown = [key for key in dict.fromkeys(_cost_key(job) for job in jobs if left[job.name]) if key not in known]
+    if not unknown:
+        return known
+    known = known or {unknown[0]: seconds_per_step(recipes[unknown[0]])}
+    pace = statistics.fmean(seconds / _operations(recipes[key]) for key, seconds in known.items())
+    return {key: pace * _operations(recipes[key]) for key in unknown} | known
+
+
+def _operations(recipe: Recipe) -> float:
+    """Operations of a batch, up to a factor that all recipes share."""
+    data = recipe.data
+    network = TwoStreamNetwork(recipe.model, classes=1)
+    return count_macs(network, data.height, data.width)[0] * data.identities * data.images * images_shown(recipe)
+
+
 def _cost_key(job: Job) -> str:
     """What a batch's time depends on."""
     data, model = job.recipe.data, job.recipe.model
-    size = (data.height, data.width, data.identities, data.images)
+    size = (data.height, data.width, data.identities, data.images, data.joint)
     weakened = len(model.weakening.after)
-    return repr((size, model.backbone, model.base_width, model.branches, weakened))
+    return repr((size, model.backbone, model.base_width, model.branches, weakened, model.methods))

@@ -18,7 +18,7 @@ from vireid.data.layouts import open_dataset
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import evaluated, read_results
-from vireid.reproduce.plan import claimed, is_finished
+from vireid.reproduce.plan import claimed, is_trained
 from vireid.training.train import train
 from vireid.types import VireidError
 
@@ -31,28 +31,23 @@ def devices() -> list[torch.device]:
     return [torch.device("cuda", i) for i in range(torch.cuda.device_count())] or [torch.device("cpu")]
 
 
-def run_grid(grid: Grid, jobs: Sequence[Job]) -> None:
+def run_grid(grid: Grid, jobs: Sequence[Job]) -> dict[str, str]:
     """Train and evaluate what is missing of ``jobs``; return when all of it is there, also what others work on.
 
-    A run that fails does not stop the others.
+    A run that fails does not stop the others: its name is returned with the reason.
 
     Raises:
-        VireidError: runs failed; the first is named with its reason.
+        VireidError: a process was ended from outside.
         KeyboardInterrupt: stopped by the user; the same call goes on.
     """
-    run_on(grid, jobs, devices(), train_and_evaluate)
+    return run_on(grid, jobs, devices(), train_and_evaluate)
 
 
-def run_on(grid: Grid, jobs: Sequence[Job], places: Sequence[torch.device], work: Work) -> None:
+def run_on(grid: Grid, jobs: Sequence[Job], places: Sequence[torch.device], work: Work) -> dict[str, str]:
     """`run_grid` on given devices with a given piece of work, which a spawned process must be able to import."""
     if len(places) == 1:
-        failures = take_turns(grid, jobs, places[0], work)
-    else:
-        failures = _in_processes(grid, jobs, places, work)
-    if failures:
-        name, reason = next(iter(failures.items()))
-        more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
-        raise VireidError(f"{grid.out / 'runs' / name}: {reason}{more}; the other runs are done")
+        return take_turns(grid, jobs, places[0], work)
+    return _in_processes(grid, jobs, places, work)
 
 
 def take_turns(grid: Grid, jobs: Sequence[Job], device: torch.device, work: Work) -> dict[str, str]:
@@ -77,7 +72,7 @@ def take_turns(grid: Grid, jobs: Sequence[Job], device: torch.device, work: Work
 def train_and_evaluate(grid: Grid, job: Job, device: torch.device) -> None:
     """Bring one run to its results: train it, go on training it, or only evaluate it."""
     folder = grid.folder(job)
-    if not is_finished(folder):
+    if not is_trained(folder):
         print(f"training {job.name}", file=sys.stderr)
         dataset = open_dataset(grid.data, job.trial or 1)
         train(job.recipe, dataset, folder, resume=True, device=device)

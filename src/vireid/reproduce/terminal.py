@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vireid.reproduce.command import Reproduction
+from vireid.reproduce.grid import STANDARD
 from vireid.reproduce.plan import Planned
 
 
@@ -31,12 +32,16 @@ def shown_plan(reproduction: Reproduction) -> Group:
             runs = [waiting.pop(job.name) for job in jobs if job.name in waiting]
             if runs:
                 table.add_row(*([name] if several else []), escape(row), *_cells(runs))
-    left = [planned for planned in plan if planned.steps]
+    left = [planned for planned in plan if planned.state != "finished"]
     total = _duration(sum(planned.seconds for planned in left))
-    to_do = f"{len(plan) - len(left)} finished, {len(left)} to train, about {total} one after another"
+    train = sum(planned.steps > 0 for planned in left)
+    evaluate = f", {len(left) - train} to evaluate" if train < len(left) else ""
+    to_do = f"{len(plan) - len(left)} finished, {train} to train{evaluate}, about {total} one after another"
     where = f"runs lie in {escape(str(grid.out / 'runs'))}"
     title = f"{len(plan)} run{'s' * (len(plan) > 1)} on {escape(grid.label)}"
-    return Group(title, table, f"{to_do if left else 'all finished'}; {where}")
+    images = len(grid.dataset.train) + len(grid.dataset.test)
+    first = [f"not there yet and rendered first: {STANDARD}, {images:,} images"] if grid.dataset.rendered else []
+    return Group(title, table, *first, f"{to_do if left else 'all finished'}; {where}")
 
 
 def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:
@@ -47,7 +52,8 @@ def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:
         by_state.setdefault(run.state, []).append(run.job.trial or run.job.seed)
     states = "; ".join(f"{_spans(numbers)} {state}" for state, numbers in by_state.items())
     steps = sum(run.steps for run in runs)
-    return states, f"{steps:,}" if steps else "", _duration(sum(run.seconds for run in runs)) if steps else ""
+    seconds = sum(run.seconds for run in runs)
+    return states, f"{steps:,}" if steps else "", _duration(seconds) if seconds else ""
 
 
 def _spans(numbers: Sequence[int]) -> str:
