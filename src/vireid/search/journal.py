@@ -79,7 +79,7 @@ class Journal:
         if not path.exists():
             raise self._lost()
         with self._told():
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=15)
             for pragma in ("journal_mode=WAL", "synchronous=EXTRA", "secure_delete=ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'images'").fetchone():
