@@ -29,10 +29,6 @@ class Number(Protocol):
     def std(self) -> float | None: ...
 
 
-_PAGE_HEIGHT = 9.2
-"""Inches that a page leaves for a figure; lines move closer where there are more."""
-
-
 @dataclass(frozen=True)
 class Series:
     """One value per tick, (n,) percent, NaN where there is none; ``spread`` (n,) standard deviations, 0 for none."""
@@ -119,7 +115,7 @@ def rows_figure(groups: Mapping[str, tuple[Sequence[str], Mapping[str, Series]]]
     headers = [printable_lines(textwrap.fill(header, 95)) for header in groups]
     heights = [0.55 + 0.17 * (h.count("\n") + 1) + 0.16 * n for h, n in zip(headers, lengths, strict=True)]
     with drawing():
-        figure = new_figure(PAGE_WIDTH, min(sum(heights), _PAGE_HEIGHT))
+        figure = new_figure(PAGE_WIDTH, sum(heights))
         parts = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
         for part, header, (names, panels) in zip(parts[:, 0], headers, groups.values(), strict=True):
             part.suptitle(header, x=0.01, ha="left", fontsize=8, fontweight="bold")
@@ -127,8 +123,7 @@ def rows_figure(groups: Mapping[str, tuple[Sequence[str], Mapping[str, Series]]]
             for place, title in zip(axes, columns, strict=True):
                 _lines(place, panels[title])
                 place.set(xlabel=title, ylim=(len(names) - 0.4, -0.6))
-                size = 8 if sum(heights) <= _PAGE_HEIGHT else 6.5
-                place.set_yticks(range(len(names)), [printable(name) for name in names], fontsize=size)
+                place.set_yticks(range(len(names)), [printable(name) for name in names])
                 place.grid()
     return figure
 
