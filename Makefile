@@ -18,7 +18,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[report]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[onnx,report,search,tune]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml

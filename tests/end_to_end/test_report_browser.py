@@ -9,24 +9,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser import offline
+
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 @pytest.fixture
 def page(demo: Path, browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """The page alone in a folder, without a network."""
-    alone = tmp_path / "report.html"
-    alone.write_bytes((demo / "report.html").read_bytes())
-    context = browser.new_context(offline=True)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else faults.append(r.url))
-    page.goto(alone.as_uri())
-    yield page
-    context.close()
-    assert faults == []
+    with offline(browser, demo / "report.html", tmp_path) as page:
+        yield page
 
 
 def test_pictures_load_and_nothing_is_asked_of_a_network(page: Page) -> None:

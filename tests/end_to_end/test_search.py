@@ -178,11 +178,14 @@ def test_the_same_on_a_real_server(
         place = f"{uri}/yard"
 
         def acknowledged() -> int:
-            try:
-                with closing(open_gallery(place)) as gallery:
-                    return gallery.info().images
-            except VireidError:  # no gallery yet
-                return 0
+            deadline = time.monotonic() + 5
+            while True:
+                try:
+                    with closing(open_gallery(place)) as gallery:
+                        return gallery.info().images
+                except VireidError as error:  # none yet, or half made; what is there may take a moment to be counted
+                    if "no gallery" in str(error) or time.monotonic() > deadline:
+                        return 0
 
         fill(place, manifest, demo, acknowledged)
         with serving(place, demo, tmp_path / "log") as (url, token):

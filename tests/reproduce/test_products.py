@@ -198,18 +198,10 @@ def test_fig6_counts_what_its_lists_show(grid: Grid) -> None:
 @pytest.fixture(scope="module")
 def page(grid: Grid, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page of all results alone in a folder, without a network."""
-    alone = tmp_path_factory.mktemp("alone") / "index.html"
-    alone.write_bytes((grid.out / "index.html").read_bytes())
-    context = browser.new_context(offline=True)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else faults.append(r.url))
-    page.goto(alone.as_uri())
-    yield page
-    context.close()
-    assert faults == []
+    from tests.browser import offline
+
+    with offline(browser, grid.out / "index.html", tmp_path_factory.mktemp("alone")) as page:
+        yield page
 
 
 def test_one_page_shows_all_results_and_how_they_were_made(grid: Grid, page: Page) -> None:

@@ -17,8 +17,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from tests.search.fakes import FakeEmbedder, MemoryGallery
+from tests.search.service.asking import files, one_line, search
 from tests.search.service.people import picture
-from tests.search.service.test_service import files, one_line, search
 from vireid.search.limits import Limits, safe_name
 from vireid.search.service import ServiceSettings, create_app
 
