@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 INDEX: dict[str, Any] = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 8, "efConstruction": 64}}
-EF, EF_FILTERED = 128, 256
+EF, EF_FILTERED = 192, 256
 """Candidates that a search keeps in every segment, at least as many as it returns. A filter hides some of them."""
 _PAGE = 1000
 _PATIENCE = 120.0
