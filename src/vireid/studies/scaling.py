@@ -1,10 +1,11 @@
-"""What a search costs as the gallery and its number of identities grow, measured on random features.
+"""`vireid scale`: what a search costs as the gallery and its number of identities grow, measured on random features.
 
 Every measurement has a process of its own, whose peak memory is then that of one stage and one size.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -12,16 +13,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from vireid.evaluation import RULES, Labels, score_queries
-from vireid.files import read_json, write_json
+from vireid.figures.style import DASHES, PAGE_WIDTH, PALETTE, drawing, new_figure, write_figure
+from vireid.files import atomic_path, read_json, write_json
 from vireid.retrieval import KReciprocalRanking, nearest
 from vireid.retrieval.ranking import CosineRanking
 from vireid.types import VireidError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 IMAGES = (4, 20, 100, 500)
@@ -93,7 +99,7 @@ def measure_all(
 
 def in_own_process(stage: str, size: int, identities: int) -> dict[str, Any]:
     """Run `measure` in a process of its own."""
-    command = [sys.executable, "-m", "vireid.reproduce.scale", stage, str(size), str(identities)]
+    command = [sys.executable, "-m", "vireid.studies.scaling", stage, str(size), str(identities)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}; is there enough memory?"]
@@ -139,6 +145,55 @@ def peak_memory() -> float:
     except OSError:
         raise VireidError("/proc/self/status: not there; peak memory is measured on Linux only") from None
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
+
+
+def write_scale(out: Path, found: Sequence[Measurement]) -> None:
+    """Write ``scale.csv``, ``.pdf`` and ``.png``.
+
+    Raises:
+        VireidError: the report extra is not installed, or the folder cannot be written.
+    """
+    with atomic_path(out / "scale.csv") as path, path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Measurement)], lineterminator="\n")
+        writer.writeheader()
+        for one in found:
+            writer.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(one).items()})
+    figure = scale_figure(found)
+    for suffix in (".pdf", ".png"):
+        write_figure(out / f"scale{suffix}", figure)
+
+
+def scale_figure(found: Sequence[Measurement]) -> Figure:
+    """Draw seconds and peak memory over the gallery's size, and seconds over the identities of the largest gallery."""
+    largest = max(one.gallery for one in found)
+    growing = [one for one in found if one.identities == one.gallery // USUAL_IMAGES]
+    whole = sorted((one for one in found if one.gallery == largest), key=lambda one: one.identities)
+    with drawing():
+        figure = new_figure(PAGE_WIDTH, 2.5)
+        left, middle, right = figure.subplots(1, 3)
+        _lines(left, growing, lambda one: one.gallery, lambda one: one.seconds)
+        _lines(middle, growing, lambda one: one.gallery, lambda one: one.peak)
+        _lines(right, whole, lambda one: one.identities, lambda one: one.seconds)
+        seconds = f"seconds for {found[0].queries} queries"
+        left.set(xlabel="gallery vectors", ylabel=seconds)
+        middle.set(xlabel="gallery vectors", ylabel="peak memory of the process, GiB")
+        right.set(xlabel=f"identities of {largest:,} vectors", ylabel=seconds)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=len(STAGES))
+    return figure
+
+
+def _lines(
+    axes: Axes, found: Sequence[Measurement], x: Callable[[Measurement], float], y: Callable[[Measurement], float]
+) -> None:
+    for number, (stage, meaning) in enumerate(STAGES.items()):
+        ones = [one for one in found if one.stage == stage]
+        label = f"{stage} ({meaning})"
+        axes.loglog([x(one) for one in ones], [y(one) for one in ones], marker="o", markersize=3, label=label,
+                    color=PALETTE[number], linestyle=DASHES[number])  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:,g}")  # the usual powers need parsed mathematics
+        axis.set_minor_formatter(lambda *_: "")
+    axes.grid()
 
 
 if __name__ == "__main__":

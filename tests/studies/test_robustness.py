@@ -7,9 +7,8 @@ from PIL import Image
 
 from tests.tiny import tiny_run
 from vireid.cli import main
-from vireid.reproduce import noise as module
-from vireid.reproduce.noise import RunScores, score_runs
-from vireid.reproduce.noise_files import noise_table
+from vireid.studies import robustness as module
+from vireid.studies.robustness import RunScores, noise_table, score_runs
 from vireid.types import VireidError
 
 STRENGTH_COUNT = 31

@@ -1,10 +1,11 @@
-"""Searching a recipe's settings on held-out training identities, with one study that several processes share."""
+"""`vireid tune`: searching a recipe's settings on held-out training identities, one study for several processes."""
 
 from __future__ import annotations
 
-import fcntl
+import csv
 import hashlib
 import json
+import os
 import shutil
 import sys
 import time
@@ -14,12 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import yaml
+
 from vireid.config import Recipe
 from vireid.data.layouts import open_data
-from vireid.files import disk_error
-from vireid.recipes import load_recipe
-from vireid.reproduce.jobs import settings
-from vireid.reproduce.tuned import write_results
+from vireid.figures.study import history_figure, importance_figure, slices_figure
+from vireid.figures.style import write_figure
+from vireid.files import atomic_path, disk_error
+from vireid.recipes import load_recipe, shipped_recipes
+from vireid.reproduce.jobs import leaves, settings
+from vireid.studies.study import counts, lock, open_study, release_dead
 from vireid.training.split import fingerprint, split_training
 from vireid.training.train import train
 from vireid.types import Dataset, VireidError
@@ -30,7 +35,8 @@ if TYPE_CHECKING:
 SHARE = 0.2
 """Of the training identities, held out for the search where the recipe itself holds out none."""
 POLL_SECONDS = 1.0
-HEARTBEAT_SECONDS = 60
+ENOUGH = 4
+"""Finished trials below which importances are not estimated."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,12 @@ def tune(
     except OSError as error:
         raise disk_error(error, out) from None
     place = storage or str(out / "study.log")
-    with _lock(out / ".lock"):
-        study = _open_study(search, place)
+    with lock(out / ".lock"):
+        study = open_study(place, search.key())
     while _next_trial(search, study, trials, local="://" not in place):
         pass
-    with _lock(out / ".lock"):
-        return write_results(study, base, recipe, out)
+    with lock(out / ".lock"):
+        return _write_results(study, base, recipe, out)
 
 
 def suggest(trial: optuna.Trial, search: Search) -> list[str]:
@@ -133,18 +139,18 @@ def suggest(trial: optuna.Trial, search: Search) -> list[str]:
 
 def _next_trial(search: Search, study: optuna.Study, trials: int, local: bool) -> bool:
     """Run one trial, or wait for those of other processes; False when the study has all its trials."""
-    lock = _lock(search.out / ".lock")  # until the trial is counted as running and holds its own lock
+    outer = lock(search.out / ".lock")  # until the trial is counted as running and holds its own lock
     held: list[IO[str]] = []  # until optuna has written its end: others take a running trial without a lock for dead
     try:
-        _release_dead(search, study, local)
-        finished, running = _counts(study)
+        release_dead(study, search.out / "trials", local)
+        finished, running = counts(study)
         if finished >= trials:
             return False
         if finished + running < trials:
-            study.optimize(_objective(search, lock.close, held), n_trials=1, catch=(VireidError,))
+            study.optimize(_objective(search, outer.close, held), n_trials=1, catch=(VireidError,))
             return True
     finally:
-        for file in (lock, *held):
+        for file in (outer, *held):
             file.close()
     time.sleep(POLL_SECONDS)
     return True
@@ -155,7 +161,7 @@ def _objective(search: Search, begun: Callable[[], None], held: list[IO[str]]) -
         import optuna
 
         folder = search.out / "trials" / str(trial.number)
-        held.append(_lock(folder.with_suffix(".lock")))  # goes with the process, however it ends
+        held.append(lock(folder.with_suffix(".lock")))  # goes with the process, however it ends
         begun()
         best: list[float] = []
 
@@ -184,68 +190,66 @@ def _objective(search: Search, begun: Callable[[], None], held: list[IO[str]]) -
     return objective
 
 
-def _counts(study: optuna.Study) -> tuple[int, int]:
-    """Trials that are done, one whose training failed among them, and trials that run."""
-    states = [(t.state.name, "error" in t.user_attrs) for t in study.get_trials(deepcopy=False)]
-    done = sum(name in ("COMPLETE", "PRUNED") or (name == "FAIL" and failed) for name, failed in states)
-    return done, sum(name == "RUNNING" for name, _ in states)
+def _write_results(study: optuna.Study, base: Recipe, name: str, out: Path) -> Path:
+    """Write ``best.yaml``, ``trials.csv`` and the figures (PDF and PNG) to ``out``; return the path of the recipe.
+
+    Args:
+        base: recipe ``name`` with the overrides of the search.
+
+    Raises:
+        VireidError: no trial was trained to its end.
+    """
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    finished = [t for t in trials if t.state == TrialState.COMPLETE]
+    if not finished:
+        failed = next((t.user_attrs["error"] for t in trials if "error" in t.user_attrs), "all were pruned")
+        raise VireidError(f"{out}: no trial was trained to its end ({failed}); fix that, or give more --trials")
+    _write_csv(out / "trials.csv", trials)
+    names = sorted({n for t in finished for n in t.params})
+    points = {n: [(t.params[n], float(t.value or 0)) for t in finished if n in t.params] for n in names}
+    figures = {"history": history_figure([float(t.value or 0) for t in finished]), "slices": slices_figure(points)}
+    if len(finished) >= ENOUGH:
+        figures["importance"] = importance_figure(_importances(study))
+    for title, figure in figures.items():
+        for suffix in (".pdf", ".png"):
+            write_figure(out / f"{title}{suffix}", figure)
+    return _write_best(study.best_trial, base, name, out / "best.yaml")
 
 
-def _release_dead(search: Search, study: optuna.Study, local: bool) -> None:
-    """Queue the trials of killed processes again; a file has no heartbeat, so a free lock tells."""
-    import optuna
-
-    if not local:
-        optuna.storages.fail_stale_trials(study)
-        return
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        try:
-            _lock(search.out / "trials" / f"{trial.number}.lock", wait=False).close()
-        except BlockingIOError:
-            continue
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params)
-        shutil.rmtree(search.out / "trials" / str(trial.number), ignore_errors=True)
-
-
-def _open_study(search: Search, place: str) -> optuna.Study:
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    shown = place.rpartition("@")[2]  # without the password of a URL
-    try:
-        store: Any
-        if "://" in place:
-            retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
-            store = optuna.storages.RDBStorage(
-                place, heartbeat_interval=HEARTBEAT_SECONDS, heartbeat_stale_trial_callback=retry
-            )
-        else:
-            store = optuna.storages.JournalStorage(JournalFileBackend(place))
-        study = optuna.create_study(
-            study_name="vireid",
-            storage=store,
-            load_if_exists=True,
-            direction="maximize",
-            sampler=optuna.samplers.TPESampler(constant_liar=True),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
-        )
-    except Exception as error:  # whatever a driver or a damaged file leads to
-        reason = " ".join(str(error).split())[:120].replace(place, shown)
-        raise VireidError(f"storage {shown}: cannot be opened as a study ({reason}); give another --storage") from None
-    if study.user_attrs.get("key", search.key()) != search.key() or (study.trials and not study.user_attrs):
-        raise VireidError(
-            f"storage {shown}: holds the study of another recipe or data set; give another --storage or --out"
-        )
-    study.set_user_attr("key", search.key())
-    return study
+def _write_best(best: optuna.trial.FrozenTrial, base: Recipe, name: str, path: Path) -> Path:
+    before = leaves(load_recipe(name).to_dict())
+    changed = {k: v for k, v in leaves(base.to_dict()).items() if v != before[k]} | best.params
+    fields: dict[str, Any] = {
+        "base": name if name in shipped_recipes() else os.path.relpath(name, path.parent),
+        "name": f"{base.name}-tuned",
+        "summary": f"{base.name} after a search; trial {best.number} reached "
+        f"{100 * float(best.value or 0):.1f} % mAP on held-out training identities.",
+    }
+    for field, value in changed.items():
+        *parents, leaf = field.split(".")
+        inner = fields
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[leaf] = value
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
+    load_recipe(str(path))
+    return path
 
 
-def _lock(path: Path, wait: bool = True) -> IO[str]:
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        file.close()
-        raise
-    return file
+def _write_csv(path: Path, trials: list[optuna.trial.FrozenTrial]) -> None:
+    names = sorted({name for t in trials for name in t.params})
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "state", "map", "epochs", *names, "error"])
+        for t in trials:
+            row = [t.number, t.state.name.lower(), t.value, len(t.intermediate_values), *map(t.params.get, names)]
+            writer.writerow([*row, t.user_attrs.get("error", "")])
+
+
+def _importances(study: optuna.Study) -> dict[str, float]:
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.reference.corruptions import corrupted
-from vireid.reproduce.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from vireid.studies.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from vireid.types import Modality, VireidError
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 3, 24, 12), dtype=np.uint8))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from vireid.cli import main
-from vireid.reproduce import scale
-from vireid.reproduce.scale import STAGES, Measurement, clusters, in_own_process, measure_all, plan
+from vireid.studies import scaling as scale
+from vireid.studies.scaling import STAGES, Measurement, clusters, in_own_process, measure_all, plan
 from vireid.types import VireidError
 
 

@@ -17,8 +17,8 @@ from tests.tiny import OVERRIDES
 from tests.trees import write_sysu
 from vireid.data import pixels
 from vireid.recipes import load_recipe
-from vireid.reproduce import tuning
-from vireid.reproduce.tuning import tune
+from vireid.studies import tuning
+from vireid.studies.tuning import tune
 from vireid.types import VireidError
 
 SMALL = (*OVERRIDES, "schedule.epochs=1", "data.images=1")
