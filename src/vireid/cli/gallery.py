@@ -17,7 +17,7 @@ from vireid.cli.options import Flag, Json, bars, print_json
 from vireid.types import Modality
 
 if TYPE_CHECKING:
-    from vireid.search.records import Gallery, Where
+    from vireid.gallery.records import Gallery, Where
 
 gallery = App(name="gallery", help="Keep embedded images, and find a person among them.")
 
@@ -35,7 +35,7 @@ OfKind = Annotated[Kind | None, Parameter(help="Only images of this modality.")]
 
 @contextmanager
 def _open(place: str) -> Iterator[Gallery]:
-    from vireid.search.store import open_gallery
+    from vireid.gallery.store import open_gallery
 
     gallery = open_gallery(place)
     try:
@@ -52,8 +52,8 @@ def _where(
     tracks: tuple[str, ...] = (),
     not_cameras: tuple[str, ...] = (),
 ) -> Where:
-    from vireid.search.records import Where
-    from vireid.search.times import parse_time
+    from vireid.gallery.records import Where
+    from vireid.gallery.times import parse_time
 
     return Where(
         modality=None if modality is None else Modality[modality.upper()],
@@ -84,11 +84,11 @@ def add(
     Exit status 1 where an image could not be read. Example:
     `vireid gallery add yard day/ --model runs/demo --modality visible --camera gate`
     """
-    from vireid.search.asking import model_of
-    from vireid.search.ingest import add_images, collect
-    from vireid.search.sources import About
-    from vireid.search.store import open_gallery
-    from vireid.search.times import parse_time
+    from vireid.gallery.answer import model_of
+    from vireid.gallery.store import open_gallery
+    from vireid.gallery.times import parse_time
+    from vireid.ingest.add import add_images, collect
+    from vireid.ingest.sources import About
 
     kind = None if modality is None else Modality[modality.upper()]
     about = About(kind, camera, None if time is None else parse_time(time, "--time"), track)
@@ -125,7 +125,7 @@ def list_(
 
     Example: `vireid gallery list yard --camera gate --from 2024-05-01`
     """
-    from vireid.search.present import entries_table
+    from vireid.gallery.display import entries_table
 
     with _open(store) as opened:
         info, entries = opened.info(), opened.entries(_where(modality, camera, start, stop, track), limit)
@@ -150,7 +150,7 @@ def remove(
 
     Example, for keeping four weeks: `vireid gallery remove yard --to 2024-05-01`
     """
-    from vireid.search.querying import whole_id
+    from vireid.gallery.query import whole_id
 
     where = _where(modality, camera, start, stop, track)
     with _open(store) as opened:
@@ -164,7 +164,7 @@ def verify(store: Store) -> int:
 
     Exit status 1 where something is. Example: `vireid gallery verify yard`
     """
-    from vireid.search.upkeep import store_of
+    from vireid.gallery.store import store_of
 
     with _open(store) as opened:
         problems = store_of(opened).problems()
@@ -181,7 +181,7 @@ def compact(store: Store) -> None:
 
     Example: `vireid gallery compact yard`
     """
-    from vireid.search.upkeep import store_of
+    from vireid.gallery.store import store_of
 
     with _open(store) as opened:
         store_of(opened).compact()
@@ -194,7 +194,7 @@ def export(store: Store, out: Annotated[Path, Parameter(help="The .parquet file 
 
     Example: `vireid gallery export yard yard.parquet`
     """
-    from vireid.search.copying import write_parquet
+    from vireid.gallery.transfer import write_parquet
 
     with _open(store) as opened, bars() as bar:
         count = write_parquet(opened, out, bar("images"))
@@ -207,7 +207,7 @@ def migrate(store: Store, target: Annotated[str, Parameter(help="The other place
 
     Example: `vireid gallery migrate yard http://localhost:19530/yard`
     """
-    from vireid.search.copying import copy_gallery, open_copy
+    from vireid.gallery.transfer import copy_gallery, open_copy
 
     with _open(store) as opened, bars() as bar:
         copy = open_copy(opened, store, target)
@@ -239,9 +239,9 @@ def search(
 
     Example: `vireid gallery search yard night.png --modality infrared --top 20 --not-camera gate`
     """
-    from vireid.search.asking import ask, model_of
-    from vireid.search.present import answer_table, write_page
-    from vireid.search.store import open_gallery
+    from vireid.gallery.answer import ask, model_of
+    from vireid.gallery.display import answer_table, write_page
+    from vireid.gallery.store import open_gallery
 
     where = _where(None, camera, start, stop, not_cameras=not_camera)
     embedder, folder = model_of(store, model)

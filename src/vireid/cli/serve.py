@@ -33,16 +33,16 @@ def serve(
     Example: `vireid serve people --model runs/demo`
     """
     try:
-        from vireid.search.limits import Limits
-        from vireid.search.service import ServiceSettings
-        from vireid.search.serving import Address
-        from vireid.search.serving import serve as run
+        from vireid.service.app import ServiceSettings
+        from vireid.service.limits import Limits
+        from vireid.service.server import Address
+        from vireid.service.server import serve as run
     except ImportError as error:
         raise VireidError(f"{error.name} is not installed: install with pip install 'vireid[search]'") from error
     from vireid.deploy.load import load_embedder
-    from vireid.search.auth import state_folder
-    from vireid.search.store import open_gallery
-    from vireid.search.thresholds import score_thresholds
+    from vireid.gallery.store import open_gallery
+    from vireid.gallery.thresholds import score_thresholds
+    from vireid.service.tokens import state_folder
 
     address = Address(host, port, certificate, key)
     embedder = load_embedder(model)
@@ -69,7 +69,7 @@ def token_add(
 
     Example: `vireid token add people alice --role write`
     """
-    from vireid.search.auth import Role, Tokens, state_folder
+    from vireid.service.tokens import Role, Tokens, state_folder
 
     print(Tokens(state_folder(store)).add(name, Role[role.upper()], days))
 
@@ -82,7 +82,7 @@ def token_list(store: Store) -> None:
     """
     from rich.table import Table
 
-    from vireid.search.auth import Tokens, state_folder
+    from vireid.service.tokens import Tokens, state_folder
 
     table = Table("Name", "Role", "Expires (UTC)")
     for one in Tokens(state_folder(store)).stored():
@@ -96,6 +96,6 @@ def token_revoke(store: Store, name: Annotated[str, Parameter(help="The token's 
 
     Example: `vireid token revoke people alice`
     """
-    from vireid.search.auth import Tokens, state_folder
+    from vireid.service.tokens import Tokens, state_folder
 
     Tokens(state_folder(store)).revoke(name)
