@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vireid.data.layouts import open_dataset, synthetic_record
 from vireid.recipes import load_recipe
-from vireid.reporting.evaluate import evaluate_runs
-from vireid.reporting.page import write_evaluation
+from vireid.report.evaluation import write_evaluation
+from vireid.runs.evaluate import evaluate_runs
 from vireid.synthetic.settings import synthetic_set
 from vireid.synthetic.tree import write_tree
 from vireid.training.train import train

@@ -23,7 +23,7 @@ def data_check(path: Data, *, as_json: Json = False) -> int:
     Exit status 1 where something is wrong. Example: `vireid data check ~/data/SYSU-MM01`
     """
     from vireid.data.check import check
-    from vireid.reporting.terminal import check_tables
+    from vireid.report.terminal import check_tables
 
     with bars() as bar:
         report = check(path, progress=bar("images opened"))

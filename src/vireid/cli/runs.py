@@ -99,10 +99,10 @@ def evaluate(
     Example: `vireid evaluate runs/regdb-dfw-trial1 runs/regdb-dfw-trial2 --data ~/data/RegDB --rerank`
     """
     from vireid.deploy.card import write_card
-    from vireid.reporting.details import against_table
-    from vireid.reporting.evaluate import evaluate_runs
-    from vireid.reporting.page import write_evaluation
-    from vireid.reporting.terminal import plain_table, result_tables
+    from vireid.report.details import against_table
+    from vireid.report.evaluation import write_evaluation
+    from vireid.report.terminal import plain_table, result_tables
+    from vireid.runs.evaluate import evaluate_runs
 
     if not folders:
         raise VireidError(
@@ -148,7 +148,7 @@ def score(
     Example: `vireid score features.npz --protocol sysu --json`
     """
     from vireid.evaluation.scoring import score_file
-    from vireid.reporting.terminal import score_table
+    from vireid.report.terminal import score_table
 
     scores = score_file(file, protocol, beside(rerank, expand_queries, camera_aware))
     if as_json:
@@ -167,7 +167,7 @@ def cost(
     Example: `vireid cost --recipe sysu-dfw model.branches=3`
     """
     from vireid.models.cost import measure_alone
-    from vireid.reporting.terminal import cost_table
+    from vireid.report.terminal import cost_table
     from vireid.training.device import default_device
 
     names = (recipe,) if recipe else ("baseline", "regdb-dfw")
@@ -191,7 +191,7 @@ def embed(
 
     Example: `vireid embed runs/demo photos/ features.npz --modality visible`
     """
-    from vireid.reporting.features import write_features
+    from vireid.runs.embed import write_features
 
     kind = None if modality is None else Modality[modality.upper()]
     with bars() as bar:

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from vireid.figures.matches import Card, write_matches
 from vireid.gallery.answer import Answer
 from vireid.gallery.records import Entry, Gallery, GalleryInfo, Match
 from vireid.gallery.times import show_time
+from vireid.report.matches import Card, write_matches
 
 
 def answer_table(answer: Answer) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vireid.figures.html import render_page, write_page
+from vireid.report.html import render_page, write_page
 
 
 @dataclass(frozen=True)

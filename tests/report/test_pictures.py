@@ -4,7 +4,7 @@ import torch
 from tests.tiny import tiny_recipe
 from vireid.evaluation.metrics import QueryScores
 from vireid.models.network import build_network
-from vireid.reporting.pictures import spread_queries, stage_maps
+from vireid.report.pictures import spread_queries, stage_maps
 from vireid.types import Modality
 
 

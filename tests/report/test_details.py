@@ -11,8 +11,8 @@ import torch
 from tests.tiny import tiny_run
 from tests.trees import write_folder
 from vireid.cli import main
-from vireid.reporting.evaluate import evaluate_runs
-from vireid.reporting.page import write_evaluation
+from vireid.report.evaluation import write_evaluation
+from vireid.runs.evaluate import evaluate_runs
 from vireid.types import VireidError
 
 

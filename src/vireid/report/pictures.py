@@ -15,7 +15,7 @@ from vireid.evaluation.ranked import ranked_lists
 from vireid.figures.heatmaps import HeatmapRow, overlay, response_map
 from vireid.figures.ranked_lists import RankedEntry, RankedList
 from vireid.models.network import TwoStreamNetwork
-from vireid.reporting.evaluate import Evaluation
+from vireid.runs.evaluate import Evaluation
 from vireid.types import Modality, Sample
 
 

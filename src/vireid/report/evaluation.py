@@ -10,15 +10,14 @@ import yaml
 
 from vireid.evaluation.results import Result, comparability
 from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, training_figures
-from vireid.figures.html import Cell, Table
 from vireid.figures.ranked_lists import ranked_figure
-from vireid.figures.report import Curve, Headline, RankedSection, Report, write_report
 from vireid.figures.style import to_svg, write_figure
 from vireid.files import write_json
-from vireid.reporting.details import det_curve, detail_tables
-from vireid.reporting.evaluate import Evaluation
-from vireid.reporting.pictures import heatmap_rows, query_lists, spread_queries
-from vireid.reporting.wording import direction_name, plain_results
+from vireid.report.details import det_curve, detail_tables, direction_name, plain_results
+from vireid.report.document import Curve, Headline, RankedSection, Report, write_report
+from vireid.report.html import Cell, Table
+from vireid.report.pictures import heatmap_rows, query_lists, spread_queries
+from vireid.runs.evaluate import Evaluation
 from vireid.training.monitor import read_metrics
 
 COLUMNS = ("Setting", "Feature", "Ranking", "R1", "R5", "R10", "R20", "mAP", "mINP", "Trials", "Valid queries")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vireid.figures.html import Table, render_page, write_page
+from vireid.report.html import Table, render_page, write_page
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vireid.figures.heatmaps import HeatmapRow, colour_table
-from vireid.figures.html import Table, render_page, write_page
 from vireid.figures.ranked_lists import SIGNS, RankedList
+from vireid.report.html import Table, render_page, write_page
 from vireid.types import VireidError
 
 

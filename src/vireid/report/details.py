@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from vireid.evaluation.results import Result
 from vireid.figures.curves import det_figure
-from vireid.figures.html import Cell, Table
-from vireid.figures.report import Curve
 from vireid.figures.style import to_svg
-from vireid.reporting.evaluate import Against, Evaluation
-from vireid.reporting.wording import direction_name, plain_results
+from vireid.report.document import Curve
+from vireid.report.html import Cell, Table
+from vireid.runs.evaluate import Against, Evaluation
 
 
 def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
@@ -77,3 +77,19 @@ def against_table(evaluation: Evaluation, other: Against) -> Table:
     columns = ("Setting", "Number", "Difference", "95 % interval", "p")
     what = f"Points, {evaluation.runs[0].folder.name} minus {other.name}; sign-flip permutation test over identities"
     return Table("Against the other run", columns, tuple(rows), f"{'; '.join((what, *other.warnings))}.")
+
+
+def plain_results(evaluation: Evaluation) -> tuple[Result, ...]:
+    """The results to look at first: one per published setting, the paper's feature, nothing added."""
+    first: dict[str, Result] = {}
+    for result in evaluation.results:
+        if result.setting.search != "mixed":
+            first.setdefault(result.setting.name, result)
+    return tuple(first.values())
+
+
+def direction_name(result: Result) -> str:
+    """How a reader calls a setting: search mode and direction."""
+    search = {"whole": "", "all": "All search, ", "indoor": "Indoor search, "}[result.setting.search]
+    name = result.setting.direction.replace("-to-", " to ")
+    return f"{search}{name}" if search else name.capitalize()

@@ -15,10 +15,10 @@ from PIL import Image
 
 from vireid.figures.curves import CmcCurve, cmc_figure
 from vireid.figures.heatmaps import HeatmapRow
-from vireid.figures.html import Table
 from vireid.figures.ranked_lists import RankedEntry, RankedList
-from vireid.figures.report import Curve, Headline, RankedSection, Report, render, write_report
 from vireid.figures.style import to_svg
+from vireid.report.document import Curve, Headline, RankedSection, Report, render, write_report
+from vireid.report.html import Table
 from vireid.types import Modality, VireidError
 
 pytest.importorskip("jinja2")

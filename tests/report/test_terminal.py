@@ -6,7 +6,7 @@ from rich.console import Console
 from vireid.data.check import Count, Report
 from vireid.data.listing import Problem
 from vireid.models.cost import Cost
-from vireid.reporting.terminal import check_tables, cost_table, score_table
+from vireid.report.terminal import check_tables, cost_table, score_table
 
 
 def shown(*tables: object) -> str:

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from vireid.data.check import Report
 from vireid.evaluation.results import Result
-from vireid.figures import html
 from vireid.models.cost import Cost
+from vireid.report import html
 
 
 def check_tables(report: Report) -> list[Table]:
