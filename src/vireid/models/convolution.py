@@ -17,8 +17,8 @@ class Conv3x3(nn.Conv2d):
     """3x3 convolution with padding 1 and no bias, parameters and result as of `torch.nn.Conv2d`.
 
     Under bf16 autocast on a processor oneDNN's weight gradient takes twice the time of the forward pass where rows are
-    a few positions long, as in layer3 and layer4 of a network for small images (docs/performance.md). The same sum is
-    a product of the gradient with the 3x3 neighbourhoods, which runs at the speed of any matrix product.
+    a few positions long, as in layer3 and layer4 of a network for small images (docs/performance.md). The same sum,
+    as matrix products, runs at their speed.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -28,7 +28,8 @@ class Conv3x3(nn.Conv2d):
         """Map (b, c, h, w) to (b, d, ceil(h / stride), ceil(w / stride))."""
         if self.stride == (1, 1) and min(self.in_channels, self.out_channels) >= CHANNELS and _gains(x):
             dtype = torch.bfloat16
-            return _ProductGradient.apply(x.to(dtype), self.weight.to(dtype))  # type: ignore[no-any-return]
+            result: Tensor = _ProductGradient.apply(x.to(dtype), self.weight.to(dtype))  # type: ignore[no-untyped-call]
+            return result
         return super().forward(x)
 
 
@@ -50,7 +51,7 @@ class _ProductGradient(torch.autograd.Function):
         return functional.conv2d(x, weight, padding=1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         to_x = to_weight = None
@@ -68,13 +69,20 @@ class _ProductGradient(torch.autograd.Function):
 def weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """Gradient (d, c, 3, 3) of a 3x3 convolution with padding 1, in channels-last memory.
 
+    One product for each column of the kernel, over the positions whose neighbour in that direction is no padding: with
+    rows of three positions two ninths of the work fall away.
+
     Args:
         x: its input (b, c, h, w). gradient: of its output, (b, d, h, w).
     """
     batch, channels, height, width = x.shape
-    padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+    padded, gradient = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 0, 1, 1)), gradient.permute(0, 2, 3, 1)
     image, row, column, one = padded.stride()
-    # three neighbours in a row lie side by side in memory: (b, h, w, 3, 3 * c)
-    around = padded.as_strided((batch, height, width, 3, 3 * channels), (image, row, column, row, one))
-    product = gradient.permute(0, 2, 3, 1).flatten(0, 2).T @ around.reshape(batch * height * width, 9 * channels)
-    return product.view(-1, 3, 3, channels).permute(0, 3, 1, 2)
+    result = x.new_zeros(gradient.shape[3], 3, 3, channels)
+    for tap in (-1, 0, 1):
+        first, last = max(0, -tap), min(width, width - tap)
+        size, strides = (batch, height, last - first, 3, channels), (image, row, column, row, one)
+        above_to_below = padded.as_strided(size, strides, (first + tap) * column).reshape(-1, 3 * channels)
+        product = gradient[:, :, first:last].reshape(-1, gradient.shape[3]).T @ above_to_below
+        result[:, :, tap + 1] = product.view(-1, 3, channels)
+    return result.permute(0, 3, 1, 2)
