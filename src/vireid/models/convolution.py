@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-POSITIONS, CHANNELS = 64, 128
-"""At most so many positions, at least so many channels on both sides: beyond, oneDNN is no slower."""
+WIDTH, CHANNELS = 4, 128
+"""Rows of at most so many positions, at least so many channels on both sides: beyond, oneDNN is no slower."""
 
 
 class Conv3x3(nn.Conv2d):
     """3x3 convolution with padding 1 and no bias, parameters and result as of `torch.nn.Conv2d`.
 
-    Under bf16 autocast on a processor oneDNN multiplies the padding too, which is a third of the work where rows are
-    three positions long, as in layer3 and layer4 of a network for small images, and its weight gradient takes twice
+    Under bf16 autocast on a processor oneDNN multiplies the padding too, two ninths of the work where rows are three
+    positions long, as in layer3 and layer4 of a network for small images, and its weight gradient takes nearly twice
     the time of the forward pass. The same sums as matrix products do not (docs/performance.md).
     """
 
@@ -37,7 +37,7 @@ class Conv3x3(nn.Conv2d):
 def _gains(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
-        and x.shape[2] * x.shape[3] <= POSITIONS
+        and x.shape[3] <= WIDTH
         and torch.is_grad_enabled()
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
