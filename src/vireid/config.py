@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from vireid.difficulty import DIFFICULTY, Difficulty
+
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-Level = Annotated[float, Field(ge=0, le=1)]
 Methods = dict[str, dict[str, JsonValue]]
 
 
-@dataclass(frozen=True, config=_STRICT)
-class DialConfig:
-    """The parts of what makes a rendered set hard, from 0, clean, to 1, hard; null: as hard as the whole."""
-
-    viewpoint: Level | None = None
-    """How far people turn, and how far or near they are."""
-    light: Level | None = None
-    """Sun, colour cast, exposure, lamp, thermal gain."""
-    occlusion: Level | None = None
-    """Things and people in front of the person."""
-    crop: Level | None = None
-    """The detector's jitter, feet cut off."""
-    noise: Level | None = None
-    """Sensor noise and motion blur."""
-    resolution: Level | None = None
-    """How few rows the sensor has."""
-    lookalikes: Level | None = None
-    """How alike people are, and how far dyes differ in the infrared."""
+_PARTS = {part.name: Field(description=part.metadata["meaning"], ge=0, le=1) for part in fields(Difficulty)}
+_DIAL = {
+    "__doc__": "Levels of the parts of `Difficulty`, from 0 to 1; null: the level of the whole.\n\nAttributes:\n"
+    + "\n".join(f"    {name}: {info.description}" for name, info in _PARTS.items()),
+    "__module__": __name__,
+    "__annotations__": {name: Annotated[float | None, info] for name, info in _PARTS.items()},
+}
+DialConfig: Any = dataclass(frozen=True, config=_STRICT)(type("DialConfig", (), dict.fromkeys(_PARTS) | _DIAL))
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -46,7 +38,7 @@ class SyntheticConfig:
     """Images of a person by a camera (LLCM: and modality); null: as many as in the real set."""
     seed: int = Field(default=0, ge=0)
     """Of people, cameras and views."""
-    difficulty: float = Field(default=0.2, ge=0, le=1)
+    difficulty: float = Field(default=DIFFICULTY, ge=0, le=1)
     """From 0, clean, to 1, hard."""
     dial: DialConfig = Field(default_factory=DialConfig)
     """Parts of the difficulty, each in the place of it."""
