@@ -171,7 +171,7 @@ def test_autocast_changes_nothing() -> None:
     ("fields", "message"),
     [
         ({"matrix": "D4"}, "matrix: expected D1, D2 or D3, got 'D4'"),
-        ({"gate": "tanh"}, "gate: expected sigmoid or none, got 'tanh'"),
+        ({"gate": "tanh"}, "gate: expected features, sigmoid or none, got 'tanh'"),
         ({"alpha": 1.1}, r"alpha: expected a number in \[0, 1\], got 1.1"),
         ({"alpha": -0.1}, "alpha"),
         ({"beta": 2}, "beta"),

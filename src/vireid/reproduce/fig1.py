@@ -7,6 +7,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from vireid.data.layouts import open_dataset, open_pixels
+from vireid.data.masks import Masks, body_masks
 from vireid.data.pixels import PixelStore
 from vireid.figures.heatmaps import overlay, response_map
 from vireid.figures.images import Image
@@ -16,7 +17,7 @@ from vireid.reporting.pictures import image, stage_maps
 from vireid.reproduce.grid import Grid, label_of_one
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
-from vireid.reproduce.masks import Masks, body_masks, body_share, strong_share
+from vireid.reproduce.masks import body_share, strong_share
 from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row
 from vireid.reproduce.variants import BASELINE, NO_RE, NO_SLN, require_full_method
