@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from vireid.data.layouts import record_of
-from vireid.data.synthetic.plans import plan
-from vireid.data.synthetic.settings import from_record
-from vireid.data.synthetic.workers import BATCH, mask_path, pictures
+from vireid.synthetic.plans import plan
+from vireid.synthetic.settings import from_record
+from vireid.synthetic.workers import BATCH, mask_path, pictures
 from vireid.types import Dataset, Sample
 
 Masks = npt.NDArray[np.bool_]

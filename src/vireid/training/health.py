@@ -171,8 +171,8 @@ def health_warnings(health: dict[str, float]) -> list[str]:
         elif number == "by_position" and (value > MOST_BY_POSITION or health[f"{part}/peaks"] < FEWEST_PEAKS):
             peaks = f"{health[f'{part}/peaks']:.0f} cells" if health[f"{part}/peaks"] > 1 else "one cell"
             found.append(
-                f"{part} peaks in {peaks} for all {PROBE} images, and position explains {100 * value:.0f} % of its "
-                "response: it does not depend on the image"
+                f"{part} peaks in {peaks} whatever the image, and position explains {100 * value:.0f} % of its "
+                "response: it hardly depends on the image"
             )
         elif number == "body" and value < 0:
             found.append(f"{part} responds off the person (correlation with the body {value:.2f})")
