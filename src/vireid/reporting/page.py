@@ -15,7 +15,7 @@ from vireid.figures.ranked_lists import ranked_figure
 from vireid.figures.report import Curve, Headline, RankedSection, Report, write_report
 from vireid.figures.style import to_svg, write_figure
 from vireid.files import write_json
-from vireid.reporting.details import det_curve, detail_tables
+from vireid.reporting.details import det_curve, detail_tables, health_tables
 from vireid.reporting.evaluate import Evaluation
 from vireid.reporting.pictures import heatmap_rows, query_lists, spread_queries
 from vireid.reporting.wording import direction_name, plain_results
@@ -61,7 +61,7 @@ def make_report(evaluation: Evaluation) -> Report:
         curves=(*_curves(shown), *([det_curve(evaluation)] if evaluation.analyses else [])),
         ranked=lists,
         heatmaps=heatmap_rows(evaluation, rows),
-        tables=(results_table(evaluation.results), *detail_tables(evaluation)),
+        tables=(results_table(evaluation.results), *detail_tables(evaluation), *health_tables(run.folder)),
         training=_training(run.folder),
         facts=_facts(evaluation),
         recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False),

@@ -19,7 +19,7 @@ from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value, values
 from vireid.reproduce.tables import MEASURED, Block, ResultTable, Row
-from vireid.training.health import last_health
+from vireid.training.health import health_history
 from vireid.training.monitor import read_metrics
 from vireid.types import VireidError
 
@@ -141,7 +141,8 @@ def run_lines(grid: Grid, runs: dict[str, tuple[Job, ...]]) -> list[dict[str, An
             halfway = [m["overlap"] > 0 for m in metrics if "overlap" in m]
             if late := halfway[len(halfway) // 2 :]:
                 line["overlap/active in the second half"] = round(sum(late) / len(late), 4)
-            line |= {name: round(value, 4) for name, value in last_health(metrics).items()}
+            history = health_history(metrics)
+            line |= {name: round(value, 4) for name, value in (history[-1] if history else {}).items()}
             lines.append(line)
     return lines
 

@@ -54,7 +54,7 @@ def make_probe(dataset: Dataset, samples: Sequence[Sample], seed: int) -> Probe:
 
 @torch.no_grad()
 def measure_health(network: TwoStreamNetwork, store: PixelStore, probe: Probe, precision: str) -> dict[str, float]:
-    """Return, by name with `PREFIX`, `weakening_health` of every DFW and `branch_health` of every branch's map.
+    """Return, by name with `PREFIX`, `weakening_health` of every DFW and `branches_health`.
 
     The network is in evaluation mode meanwhile; no random number is drawn.
     """
@@ -80,8 +80,7 @@ def measure_health(network: TwoStreamNetwork, store: PixelStore, probe: Probe, p
     for name, module in modules.items():
         place = name.rsplit(".", 1)[-1]
         found |= {f"{place}/{k}": v for k, v in weakening_health(module, inputs[name]).items()}
-    for number, features in enumerate(maps, 1):
-        found |= {f"branch {number}/{k}": v for k, v in branch_health(features, probe.masks).items()}
+    found |= branches_health(maps, probe.masks)
     return {PREFIX + name: value for name, value in found.items() if math.isfinite(value)}
 
 
@@ -112,60 +111,70 @@ def weakening_health(module: DynamicFeatureWeakening, features: Tensor) -> dict[
     }
 
 
-def branch_health(features: Tensor, masks: Masks | None) -> dict[str, float]:
-    """Where a branch responds (eq. 4) in its maps (b, c, h, w).
+def branches_health(maps: Sequence[Tensor], masks: Masks | None) -> dict[str, float]:
+    """Where the branches respond (eq. 4) in their maps (b, c, h, w).
 
     Returns:
-        ``peaks``: number of cells that are the peak of any image. ``by_position``: share of the response's variance
-        within images that the mean over images explains; 1 means the same picture for every image. With ``masks``
-        (b, H, W): ``body``, the correlation over cells of response and area of the body, mean over images, and
-        ``peaks_on_body``, the share of images whose peak cell is at least half body.
+        For every ``branch N``: ``peaks``, the number of cells that are the peak of any image; ``by_position``, the
+        share of the response's variance within images that the mean over images explains (1: the same picture whatever
+        the image); with ``masks`` (b, H, W) ``body``, the correlation over cells of response and area of the body, mean
+        over images. For all ``branches``: ``apart``, the share of images in which they peak in different cells, and
+        with ``masks`` ``apart_on_body``, in different cells that are all at least half body.
     """
-    response = generalised_mean(features, RESPONSE_POWER, 1)
-    response = response - response.mean((1, 2), keepdim=True)
-    peak = response.flatten(1).argmax(1)
-    found = {
-        "peaks": float(len(peak.unique())),
-        "by_position": _ratio(float(response.mean(0).square().mean()), float(response.square().mean())),
-    }
+    found: dict[str, float] = {}
+    responses = [generalised_mean(features, RESPONSE_POWER, 1) for features in maps]
+    peaks = torch.stack([response.flatten(1).argmax(1) for response in responses], 1)
+    apart = torch.tensor([len(set(cells)) == len(maps) for cells in peaks.tolist()], device=peaks.device)
+    area = None
     if masks is not None:
-        area = torch.from_numpy(masks).to(response.device).float()
-        area = adaptive_avg_pool2d(area[:, None], (response.shape[1], response.shape[2]))[:, 0]
-        found["peaks_on_body"] = float((area.flatten(1).gather(1, peak[:, None]) >= 0.5).float().mean())
-        area = area - area.mean((1, 2), keepdim=True)
-        norms = response.norm(dim=(1, 2)) * area.norm(dim=(1, 2))
-        found["body"] = float(((response * area).sum((1, 2)) / norms)[norms > 0].mean())
+        area = torch.from_numpy(masks).to(peaks.device).float()[:, None]
+        area = adaptive_avg_pool2d(area, (responses[0].shape[1], responses[0].shape[2]))[:, 0]
+    for number, response in enumerate(responses, 1):
+        centred = response - response.mean((1, 2), keepdim=True)
+        part = f"branch {number}"
+        found[f"{part}/peaks"] = float(len(peaks[:, number - 1].unique()))
+        found[f"{part}/by_position"] = _ratio(float(centred.mean(0).square().mean()), float(centred.square().mean()))
+        if area is not None:
+            body = area - area.mean((1, 2), keepdim=True)
+            norms = centred.norm(dim=(1, 2)) * body.norm(dim=(1, 2))
+            found[f"{part}/body"] = float(((centred * body).sum((1, 2)) / norms)[norms > 0].mean())
+    if len(maps) > 1:
+        found["branches/apart"] = float(apart.float().mean())
+        if area is not None:
+            on_body = (area.flatten(1).gather(1, peaks) >= 0.5).all(1)
+            found["branches/apart_on_body"] = float((apart & on_body).float().mean())
     return found
 
 
-def last_health(lines: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The newest line of health among a run's metrics, names without `PREFIX`; empty where there is none."""
-    health = [line for line in lines if any(name.startswith(PREFIX) for name in line)]
-    return {k.removeprefix(PREFIX): v for k, v in health[-1].items() if k.startswith(PREFIX)} if health else {}
+def health_history(lines: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """The lines of health among a run's metrics in order, names without `PREFIX`."""
+    found = [{k.removeprefix(PREFIX): v for k, v in line.items() if k.startswith(PREFIX)} for line in lines]
+    return [health for health in found if health]
 
 
 def health_lines(lines: Sequence[dict[str, float]]) -> list[str]:
     """One line on the method's health at the end of a run's metrics, and a warning for each part that is inert."""
-    health = last_health(lines)
-    if not health:
+    history = health_history(lines)
+    if not history:
         return []
-    parts = {name.split("/")[0]: "" for name in health}
-    for part in parts:
-        numbers = {name.split("/")[1]: value for name, value in health.items() if name.split("/")[0] == part}
-        parts[part] = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
-    summary = "; ".join(f"{part}: {numbers}" for part, numbers in parts.items())
-    return [f"Method health: {summary}", *(f"Warning: {text}" for text in health_warnings(health))]
+    parts: dict[str, list[str]] = {}
+    for name, value in history[-1].items():
+        part, measure = name.split("/")
+        parts.setdefault(part, []).append(f"{measure.replace('_', ' ')} {value:.3g}")
+    summary = "; ".join(f"{part}: {', '.join(numbers)}" for part, numbers in parts.items())
+    return [f"Method health: {summary}", *(f"Warning: {text}" for text in health_warnings(history[-1]))]
 
 
 def health_warnings(health: dict[str, float]) -> list[str]:
-    """Say in plain words which parts are inert or do the opposite of what they are for; see `last_health`."""
+    """Say in plain words which parts are inert or do the opposite of what they are for; see `health_history`."""
     found = []
     for name, value in health.items():
         part, number = name.split("/")
         if number == "change" and value < LEAST_CHANGE:
             found.append(f"DFW after {part} changes features by {100 * value:.1f} %: it does nothing")
         elif number == "strong_to_weak" and value > 1:
-            found.append(f"DFW after {part} keeps {value:.2f} times as much of strong as of weak: it strengthens them")
+            kept = f"keeps {value:.2f} times as much of strong as of weak positions"
+            found.append(f"DFW after {part} {kept}: it does not weaken")
         elif number == "active" and value < LEAST_ACTIVE:
             found.append(f"the overlap penalty is above 0 in {100 * value:.1f} % of batches: it trains nothing")
         elif number == "by_position" and (value > MOST_BY_POSITION or health[f"{part}/peaks"] < FEWEST_PEAKS):
