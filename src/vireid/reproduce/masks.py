@@ -13,14 +13,23 @@ from vireid.models.weakening import channel_response
 
 
 def body_share(features: Tensor, masks: Masks) -> npt.NDArray[np.float64]:
-    """Return (n,) the share of the response (eq. 1) that lies on the body, in [0, 1]; NaN where there is no response.
+    """Return (n,) the share of the response (eq. 1) above the image's least one that lies on the body, in [0, 1].
 
-    ``features`` (n, c, h, w), not negative; ``masks`` (n, H, W), averaged over the area of each of the h x w positions.
+    A constant part, the same everywhere, does not count; NaN where there is nothing else. ``features`` (n, c, h, w);
+    ``masks`` (n, H, W), averaged over the area of each of the h x w positions.
     """
-    response = channel_response(features.detach()).cpu()
-    body = adaptive_avg_pool2d(torch.from_numpy(masks).float()[:, None], (response.shape[1], response.shape[2]))[:, 0]
-    share: npt.NDArray[np.float64] = ((response * body).sum((1, 2)) / response.sum((1, 2))).double().numpy()
+    response, body = _maps(features, masks)
+    response = response - response.amin((1, 2), keepdim=True)
+    share: npt.NDArray[np.float64] = ((response * body).sum((1, 2)) / response.sum((1, 2))).numpy()
     return share
+
+
+def body_correlation(features: Tensor, masks: Masks) -> npt.NDArray[np.float64]:
+    """Return (n,) Pearson's correlation over positions of response (eq. 1) and body; NaN where one is constant."""
+    response, body = (x - x.mean((1, 2), keepdim=True) for x in _maps(features, masks))
+    norms = response.norm(dim=(1, 2)) * body.norm(dim=(1, 2))
+    correlation: npt.NDArray[np.float64] = ((response * body).sum((1, 2)) / norms).numpy()
+    return correlation
 
 
 def strong_share(features: Tensor) -> npt.NDArray[np.float64]:
@@ -28,3 +37,9 @@ def strong_share(features: Tensor) -> npt.NDArray[np.float64]:
     response = channel_response(features.detach()).cpu()
     share: npt.NDArray[np.float64] = (response >= response.mean((1, 2), keepdim=True)).double().mean((1, 2)).numpy()
     return share
+
+
+def _maps(features: Tensor, masks: Masks) -> tuple[Tensor, Tensor]:
+    response = channel_response(features.detach()).double().cpu()
+    body = torch.from_numpy(masks).double()[:, None]
+    return response, adaptive_avg_pool2d(body, (response.shape[1], response.shape[2]))[:, 0]
