@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from vireid.models.convolution import Conv3x3
+
 STAGE_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    if kernel == 3:
+        return Conv3x3(inputs, outputs, stride)
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
