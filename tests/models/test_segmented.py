@@ -25,3 +25,13 @@ def test_without_zeros_a_branch_cannot_tell_the_border(padding: Any) -> None:
     assert without.std((2, 3)).max() < 1e-5
     assert with_zeros.std((2, 3)).max() > 0.01
     torch.testing.assert_close(without[:, :, 3, 2], without[:, :, 0, 0])
+
+
+@pytest.mark.parametrize("padding", ["replicate", "reflect"])
+def test_the_fast_gradient_of_small_maps_does_not_bring_the_zeros_back(padding: Any) -> None:
+    wide = replace(SMALL, base_width=32, padding=padding)
+    branch = Branch(wide, 3).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    constant = torch.rand(2, branch.layer4[0].conv1.in_channels, 1, 1).expand(-1, -1, 6, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = branch.layer4[0].conv2(branch.layer4[0].conv1(constant))
+    assert found.std((2, 3)).max() < 1e-5
