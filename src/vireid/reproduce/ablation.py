@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from vireid.figures.points import Series, rows_figure
-from vireid.reproduce.differences import PairedDifference, paired
-from vireid.reproduce.grid import Grid, Search
+from vireid.reproduce.changes import COLUMNS, both_ways, compared, difference_figure
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
-from vireid.reproduce.measured import Value, values
 from vireid.reproduce.tables import MEASURED, Block, ResultTable, Row
-from vireid.training.health import health_history
-from vireid.training.monitor import read_metrics
 from vireid.types import VireidError
 
 _STRICT = ConfigDict(extra="forbid")
-SHOWN = {"r1": "R1", "map": "mAP"}
-COLUMNS = {
-    f"{way}_{key}": header
-    for way in ("there", "back")
-    for key, header in {**SHOWN, **{f"{key}_change": f"{header} change" for key, header in SHOWN.items()}}.items()
-}
-"""Both directions of the layout's first search; a change is against the row's reference, its ± a 95 % interval."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -63,7 +49,14 @@ class Study:
 
     def make(self, grid: Grid) -> Product:
         """Gather the rows, their differences and the health of the runs."""
-        return comparison(self.name, f"{self.caption}: {MEASURED}", grid, self.runs(grid), self.against())
+        runs, against = self.runs(grid), self.against()
+        found = compared(grid, runs, against)
+        ways = both_ways(grid)
+        groups = tuple((search.title, len(COLUMNS) // 2) for search in ways.values())
+        rows = tuple(Row((label, against.get(label, "")), found.numbers[label]) for label in runs)
+        block = Block(grid.label, "measured", grid.label, groups, rows)
+        table = ResultTable(self.name, f"{self.caption}: {MEASURED}", ("row", "against"), COLUMNS, (block,))
+        return Product(table, difference_figure(grid, found), files=found.files)
 
     def against(self) -> dict[str, str]:
         """Each compared row's reference."""
@@ -95,98 +88,3 @@ def read_study(path: Path) -> Study:
 def study_item(study: Study) -> Item:
     """Return the table of a study."""
     return Item(study.runs, study.make, COLUMNS)
-
-
-def comparison(
-    name: str, caption: str, grid: Grid, runs: dict[str, tuple[Job, ...]], against: dict[str, str]
-) -> Product:
-    """Return a table of variants, both directions, with paired differences; every run's numbers beside it."""
-    ways = both_ways(grid)
-    rows, lines = [], []
-    for label, jobs in runs.items():
-        numbers: dict[str, Value | None] = {}
-        for way, search in ways.items():
-            found = values(grid, jobs, search)
-            numbers |= {f"{way}_{key}": found[key] for key in SHOWN}
-            if label in against:
-                change = paired(grid, jobs, runs[against[label]], search)
-                numbers |= {f"{way}_{key}_change": _interval(change[key]) for key in SHOWN}
-                lines += [_line(label, against[label], search, key, change[key]) for key in SHOWN]
-        rows.append(Row((label, against.get(label, "")), numbers))
-    groups = tuple((search.title, len(COLUMNS) // 2) for search in ways.values())
-    block = Block(grid.label, "measured", grid.label, groups, tuple(rows))
-    table = ResultTable(name, caption, ("row", "against"), COLUMNS, (block,))
-    files = {"differences.csv": _csv(lines), "runs.csv": _csv(run_lines(grid, runs))}
-    return Product(table, difference_figure(table, ways), files=files)
-
-
-def both_ways(grid: Grid) -> dict[str, Search]:
-    """The layout's first search and the same in the other direction."""
-    first = grid.searches[0]
-    query, gallery = first.direction.split("-to-")
-    title = f"{first.title.split(',')[0]}, {gallery} to {query}" if "," in first.title else f"{gallery} to {query}"
-    back = Search(title[:1].upper() + title[1:], first.search, f"{gallery}-to-{query}")
-    return {"there": first, "back": back}
-
-
-def run_lines(grid: Grid, runs: dict[str, tuple[Job, ...]]) -> list[dict[str, Any]]:
-    """Every run's numbers in percent, and the health at its end."""
-    lines = []
-    for label, jobs in runs.items():
-        for job in jobs:
-            line: dict[str, Any] = {"row": label, "seed": job.seed, "trial": job.trial or ""}
-            for way, search in both_ways(grid).items():
-                line |= {f"{way}_{key}": round(v.mean, 3) for key, v in values(grid, [job], search).items()}
-            metrics = read_metrics(grid.folder(job))
-            halfway = [m["overlap"] > 0 for m in metrics if "overlap" in m]
-            if late := halfway[len(halfway) // 2 :]:
-                line["overlap/active in the second half"] = round(sum(late) / len(late), 4)
-            history = health_history(metrics)
-            line |= {name: round(value, 4) for name, value in (history[-1] if history else {}).items()}
-            lines.append(line)
-    return lines
-
-
-def difference_figure(table: ResultTable, ways: dict[str, Search]) -> Any:
-    """Draw the rows' rank-1 and mAP, and below the differences with their intervals."""
-    rows = table.blocks[0].rows
-    compared = [row for row in rows if row.keys[1]]
-    groups = {"Percent, mean ± standard deviation over runs": ([row.keys[0] for row in rows], _panels(rows, "", ways))}
-    if compared:
-        names = [f"{row.keys[0]} − {row.keys[1]}" for row in compared]
-        groups["Paired differences, 95 % intervals over seeds and identities"] = (
-            names,
-            _panels(compared, "_change", ways),
-        )
-    return rows_figure(groups)
-
-
-def _panels(rows: Any, suffix: str, ways: dict[str, Search]) -> dict[str, Series]:
-    return {
-        f"{header}, {search.direction.replace('-', ' ')}": Series.of(
-            "", [row.values[f"{way}_{key}{suffix}"] for row in rows], True
-        )
-        for way, search in ways.items()
-        for key, header in SHOWN.items()
-    }
-
-
-def _interval(change: PairedDifference) -> Value:
-    return Value(change.mean, change.both if math.isfinite(change.both) else None)
-
-
-def _line(label: str, against: str, search: Search, key: str, change: PairedDifference) -> dict[str, Any]:
-    line = {"row": label, "against": against, "direction": search.direction, "number": key}
-    numbers = {"difference": change.mean}
-    for name, half in (("seeds", change.seeds), ("both", change.both)):
-        numbers |= {f"{name}_low": change.mean - half, f"{name}_high": change.mean + half}
-    return line | {name: round(value, 3) if math.isfinite(value) else "" for name, value in numbers.items()}
-
-
-def _csv(lines: list[dict[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return buffer.getvalue()
