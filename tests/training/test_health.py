@@ -18,7 +18,7 @@ from vireid.data.layouts import open_dataset
 from vireid.data.masks import body_masks
 from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.recipes import load_recipe
-from vireid.reporting.details import health_tables
+from vireid.report.details import health_tables
 from vireid.synthetic.tree import write_tree
 from vireid.training.health import (
     branches_health,

@@ -80,6 +80,17 @@ class Monitor:
         self.stopping = True
 
 
+def trained(run: Path) -> str:
+    """Say how a finished run went: batches, time, and the mean loss of the last epoch."""
+    lines = [line for line in read_metrics(run) if "total" in line]
+    if not lines:
+        return "no batches recorded"
+    last = [line["total"] for line in lines if line["epoch"] > lines[-1]["epoch"] - 1]
+    return (
+        f"{len(lines):,} batches, loss {lines[0]['total']:.3f} at first, {sum(last) / len(last):.3f} in the last epoch"
+    )
+
+
 def read_metrics(run: Path) -> list[dict[str, float]]:
     """What ``record`` wrote, in order; a line that a killed run left incomplete is passed over."""
     path, lines = run / "metrics.jsonl", []
