@@ -118,7 +118,7 @@ class ModelConfig:
     """Stride of layer4."""
     branches: int = Field(default=2, ge=1, le=8)
     """Copies of layer4 (SLN); 1 is the baseline."""
-    padding: Literal["zeros", "replicate", "reflect"] = "zeros"
+    padding: Literal["zeros", "replicate"] = "zeros"
     """Border of layer4's 3x3 convolutions; zeros can be told from an image, so that a branch can learn the border."""
     gem_power: float = Field(default=3.0, ge=1, le=20)
     """Exponent of the generalised-mean pooling; 1 is average pooling."""

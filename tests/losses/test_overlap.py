@@ -176,3 +176,17 @@ def test_half_precision_maps() -> None:
 def test_bad_maps(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected maps \(b, branches >= 2, c, h, w\), got shape"):
         OverlapPenalty(INPUT)(torch.rand(*shape), torch.zeros(2), torch.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"centre": "middle"}, "centre: expected soft or hard, got 'middle'"),
+        ({"temperature": 0.0}, "temperature, separation: expected"),
+        ({"temperature": float("nan")}, "temperature, separation: expected"),
+        ({"separation": -1.0}, "temperature, separation: expected"),
+    ],
+)
+def test_bad_arguments(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OverlapPenalty(INPUT, **fields)

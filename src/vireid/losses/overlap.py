@@ -29,6 +29,9 @@ class OverlapPenalty(nn.Module):
             whatever the image is (a border) does not count.
         standardise: bring each image's response to mean 0 and deviation 1 (after ``relative``), so that branches
             cannot escape by a level; the temperature is in those units then.
+
+    Raises:
+        ValueError: an unknown centre, a temperature that is not above 0, a separation below 0.
     """
 
     def __init__(
@@ -43,6 +46,12 @@ class OverlapPenalty(nn.Module):
         standardise: bool = False,
     ) -> None:
         super().__init__()
+        if centre not in ("soft", "hard"):
+            raise ValueError(f"centre: expected soft or hard, got {centre!r}")
+        if not temperature > 0 or not separation >= 0:
+            raise ValueError(
+                f"temperature, separation: expected numbers above 0 and not below 0, got {temperature}, {separation}"
+            )
         self.image_size, self.separation, self.centre = image_size, separation, centre
         self.temperature, self.power = temperature, power
         self.relative, self.standardise = relative, standardise
