@@ -1,7 +1,8 @@
-"""A 3x3 convolution whose weight gradient is one matrix product where the maps are small and the processor has bf16."""
+"""A 3x3 convolution that trains as matrix products where the maps are small and the processor has bf16."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,16 +10,16 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-POSITIONS, CHANNELS = 64, 128
-"""At most so many positions, at least so many channels on both sides: beyond, oneDNN's own gradient is no slower."""
+WIDTH, CHANNELS = 4, 128
+"""Rows of at most so many positions, at least so many channels on both sides: beyond, oneDNN is no slower."""
 
 
 class Conv3x3(nn.Conv2d):
     """3x3 convolution with padding 1 and no bias, parameters and result as of `torch.nn.Conv2d`.
 
-    Under bf16 autocast on a processor oneDNN's weight gradient takes twice the time of the forward pass where rows are
-    a few positions long, as in layer3 and layer4 of a network for small images (docs/performance.md). The same sum is
-    a product of the gradient with the 3x3 neighbourhoods, which runs at the speed of any matrix product.
+    Under bf16 autocast on a processor oneDNN multiplies the padding too, two ninths of the work where rows are three
+    positions long, as in layer3 and layer4 of a network for small images, and its weight gradient takes nearly twice
+    the time of the forward pass. The same sums as matrix products do not (docs/performance.md).
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -29,14 +30,15 @@ class Conv3x3(nn.Conv2d):
         plain = self.stride == (1, 1) and self.padding_mode == "zeros"
         if plain and min(self.in_channels, self.out_channels) >= CHANNELS and _gains(x):
             dtype = torch.bfloat16
-            return _ProductGradient.apply(x.to(dtype), self.weight.to(dtype))  # type: ignore[no-any-return]
+            result: Tensor = _Products.apply(x.to(dtype), self.weight.to(dtype))  # type: ignore[no-untyped-call]
+            return result
         return super().forward(x)
 
 
 def _gains(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
-        and x.shape[2] * x.shape[3] <= POSITIONS
+        and x.shape[3] <= WIDTH
         and torch.is_grad_enabled()
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
@@ -44,38 +46,65 @@ def _gains(x: Tensor) -> bool:
     )
 
 
-class _ProductGradient(torch.autograd.Function):
+class _Products(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return functional.conv2d(x, weight, padding=1)
+        return convolve(x, weight)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        to_x = to_weight = None
-        if ctx.needs_input_grad[0]:
-            one, none = [1, 1], [0, 0]
-            sides = [True, False, False]
-            to_x = torch.ops.aten.convolution_backward(gradient, x, weight, None, one, one, one, False, none, 1, sides)[
-                0
-            ]
-        if ctx.needs_input_grad[1]:
-            to_weight = weight_gradient(x, gradient)
-        return to_x, to_weight
+        to_x, to_weight = ctx.needs_input_grad
+        return (
+            input_gradient(gradient, weight) if to_x else None,
+            weight_gradient(x, gradient) if to_weight else None,
+        )
+
+
+def convolve(x: Tensor, weight: Tensor) -> Tensor:
+    """3x3 convolution with padding 1 of (b, c, h, w) by (d, c, 3, 3): (b, d, h, w) in channels-last memory."""
+    kernel = weight.permute(0, 2, 3, 1)
+    return _columns(x, lambda near, taps: near @ kernel[:, :, taps].reshape(len(kernel), -1).T)
+
+
+def input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Gradient (b, c, h, w) by the input of `convolve`, from that by its result (b, d, h, w)."""
+    kernel = weight.permute(2, 3, 0, 1).flip(0, 1)
+    return _columns(gradient, lambda near, taps: near @ kernel[:, taps].reshape(-1, kernel.shape[3]))
+
+
+def _columns(x: Tensor, product: Callable[[Tensor, slice], Tensor]) -> Tensor:
+    """(b, d, h, w), each column the ``product`` (b * h, d) of its neighbours in (b, c, h, w) and of the taps they meet.
+
+    Neighbours are (b * h, 3 * n * c), n the two or three columns beside and at it that exist.
+    """
+    batch, channels, height, width = x.shape
+    padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 0, 1, 1))
+    image, row, column, one = padded.stride()
+    columns = []
+    for middle in range(width):
+        first, last = max(0, middle - 1), min(width, middle + 2)
+        size, strides = (batch, height, 3, (last - first) * channels), (image, row, row, one)
+        near = padded.as_strided(size, strides, first * column).reshape(batch * height, -1)
+        columns.append(product(near, slice(first - middle + 1, last - middle + 1)))
+    return torch.stack(columns, 1).view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient (d, c, 3, 3) of a 3x3 convolution with padding 1, in channels-last memory.
+    """Gradient (d, c, 3, 3) by the weight of `convolve`, from its input (b, c, h, w) and that by its result.
 
-    Args:
-        x: its input (b, c, h, w). gradient: of its output, (b, d, h, w).
+    One product for each column of the kernel, over the positions whose neighbour in that direction is no padding.
     """
     batch, channels, height, width = x.shape
-    padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+    padded, gradient = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 0, 1, 1)), gradient.permute(0, 2, 3, 1)
     image, row, column, one = padded.stride()
-    # three neighbours in a row lie side by side in memory: (b, h, w, 3, 3 * c)
-    around = padded.as_strided((batch, height, width, 3, 3 * channels), (image, row, column, row, one))
-    product = gradient.permute(0, 2, 3, 1).flatten(0, 2).T @ around.reshape(batch * height * width, 9 * channels)
-    return product.view(-1, 3, 3, channels).permute(0, 3, 1, 2)
+    result = x.new_zeros(gradient.shape[3], 3, 3, channels)
+    for tap in (-1, 0, 1):
+        first, last = max(0, -tap), min(width, width - tap)
+        size, strides = (batch, height, last - first, 3, channels), (image, row, column, row, one)
+        above_to_below = padded.as_strided(size, strides, (first + tap) * column).reshape(-1, 3 * channels)
+        product = gradient[:, :, first:last].reshape(-1, gradient.shape[3]).T @ above_to_below
+        result[:, :, tap + 1] = product.view(-1, 3, channels)
+    return result.permute(0, 3, 1, 2)
