@@ -86,10 +86,12 @@ class WeakeningConfig:
     """Weakening factor of D1."""
     beta: float = Field(default=0.5, ge=0, le=1)
     """Threshold of D2 on the response map scaled to 0..1 per image."""
-    gate: Literal["sigmoid", "none"] = "sigmoid"
-    """sigmoid: features * sigmoid(f * M), eq. 3 as a spatial gate; none: features * M."""
+    gate: Literal["features", "sigmoid", "none"] = "sigmoid"
+    """How eq. 3 is read: features: sigmoid(F * M); sigmoid: F * sigmoid(f * M), a spatial gate; none: F * M."""
     inference: bool = True
     """Weaken at inference too, not only in training."""
+    detach: bool = False
+    """Let no gradient flow through f in the gate sigmoid."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -108,6 +110,8 @@ class ModelConfig:
     """Stride of layer4."""
     branches: int = Field(default=2, ge=1, le=8)
     """Copies of layer4 (SLN); 1 is the baseline."""
+    padding: Literal["zeros", "replicate"] = "zeros"
+    """Border of layer4's 3x3 convolutions; zeros can be told from an image, so that a branch can learn the border."""
     gem_power: float = Field(default=3.0, ge=1, le=20)
     """Exponent of the generalised-mean pooling; 1 is average pooling."""
     weakening: WeakeningConfig = Field(default_factory=WeakeningConfig)
@@ -154,6 +158,10 @@ class OverlapConfig:
     """soft: expected position under a spatial softmax; hard: argmax as printed, which trains nothing."""
     temperature: float = Field(default=0.1, gt=0)
     """Of the spatial softmax, in units of the response; towards 0 the soft centre becomes the hard one."""
+    relative: bool = False
+    """Subtract each position's mean over the batch from the response first."""
+    standardise: bool = False
+    """Bring each image's response to mean 0 and deviation 1 first; the temperature is in those units then."""
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -47,7 +47,14 @@ class Objective(nn.Module):
         self.triplet = triplet() if issubclass(triplet, WeightedTriplet) else triplet(config.triplet.margin)
         self.hetero_center = HeteroCenterTriplet(config.hetero_center.margin, config.hetero_center.reduction)
         overlap = config.overlap
-        self.overlap = OverlapPenalty(image_size, overlap.separation, overlap.centre, overlap.temperature)
+        self.overlap = OverlapPenalty(
+            image_size,
+            overlap.separation,
+            overlap.centre,
+            overlap.temperature,
+            relative=overlap.relative,
+            standardise=overlap.standardise,
+        )
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> dict[str, Tensor]:
         """Return the unweighted parts by name and their weighted sum as "total", scalars in float32.
