@@ -148,7 +148,7 @@ def test_cost_prints_the_papers_figures(capsys: pytest.CaptureFixture[str]) -> N
     ("where", "words", "said"),
     [
         ("training.run.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to go on"),
-        ("reproduce.tuning.tune", ["tune", "small", "--trials", "1"], "again to go on"),
+        ("studies.tuning.tune", ["tune", "small", "--trials", "1"], "again to go on"),
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(
