@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
     TypeAdapter,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -174,15 +174,6 @@ class OverlapConfig:
     """Of the spatial softmax, in units of the response; towards 0 the soft centre becomes the hard one."""
 
 
-def _plain_weight(value: Any) -> Any:
-    """Take the identity loss, whose only setting is its weight, in the form of the others, {weight: w}."""
-    if isinstance(value, dict) and set(value) == {"weight"}:
-        value = value["weight"]
-        if isinstance(value, bool):
-            raise ValueError("expected a weight, got a yes or no")
-    return value
-
-
 @dataclass(frozen=True, config=_STRICT)
 class LossConfig:
     """The objective, a weighted sum of losses; by default eq. 7: lambda * L_op + L_hc_tri + L_ReID.
@@ -191,7 +182,7 @@ class LossConfig:
     here are `others`.
     """
 
-    identity: Annotated[float, Field(ge=0), BeforeValidator(_plain_weight)] = 1.0
+    identity: float = Field(default=1.0, ge=0)
     """Weight of the identity cross-entropy of each branch."""
     triplet: TripletConfig = Field(default_factory=TripletConfig)
     """Triplet part of L_ReID."""
@@ -201,6 +192,15 @@ class LossConfig:
     """L_op."""
     others: Losses = Field(default_factory=dict)
     """Any other loss, {weight: 1, OPTION: value}: a method's, an installed package's, or package.module:Class."""
+
+    @field_validator("identity", mode="before")
+    @classmethod
+    def _weigh(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or set(value) != {"weight"}:
+            return value
+        if isinstance(value["weight"], bool):
+            raise ValueError("expected a weight, got a yes or no")
+        return value["weight"]
 
     @model_validator(mode="before")
     @classmethod

@@ -25,7 +25,7 @@ from vireid.cli.options import (
     beside,
     print_json,
 )
-from vireid.recipes import load_recipe
+from vireid.recipes import load_recipe, packages_to_trust
 from vireid.types import Modality, VireidError
 
 
@@ -63,7 +63,7 @@ def train(
     Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
     """
     from vireid.data.layouts import open_data
-    from vireid.training.run import train as run_training
+    from vireid.training import train as run_training
 
     settings = load_recipe(recipe, overrides)
     dataset = open_data(settings.data, data, trial)
@@ -71,7 +71,9 @@ def train(
     folder = out or Path("runs") / f"{settings.name}{suffix}"
     with bars() as bar:
         run_training(settings, dataset, folder, resume=resume, progress=bar("images decoded"))
-    print(f"The run is {folder}\n\nNext: vireid evaluate {folder}{f' --data {data}' if data else ''}")
+    packages = ",".join(packages_to_trust(settings))
+    program = f"VIREID_TRUST={packages} vireid" if packages else "vireid"
+    print(f"The run is {folder}\n\nNext: {program} evaluate {folder}{f' --data {data}' if data else ''}")
 
 
 def evaluate(

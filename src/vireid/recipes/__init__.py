@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from vireid.config import RECIPE, Recipe
 from vireid.losses import LOSSES
-from vireid.plugins import check_embedded, is_reference, known_names
+from vireid.plugins import Kind, check_embedded, is_reference, known_names, package_of, untrusted
 from vireid.types import VireidError
 
 
@@ -78,9 +78,22 @@ def check_embedded_recipe(recipe: Recipe, source: str) -> None:
     Raises:
         VireidError: a reference to code that is neither installed as a plug-in nor trusted.
     """
-    check_embedded("method", recipe.model.methods, f"{source}: model.methods")
-    check_embedded("loss", recipe.loss.others, f"{source}: loss")
-    check_embedded("backbone", [recipe.model.backbone], f"{source}: model.backbone")
+    for kind, field, names in _plugins(recipe):
+        check_embedded(kind, names, f"{source}: {field}")
+
+
+def packages_to_trust(recipe: Recipe) -> list[str]:
+    """Packages that ``VIREID_TRUST`` has to list before a run of the recipe can be loaded."""
+    return sorted({package_of(name) for kind, _, names in _plugins(recipe) for name in untrusted(kind, names)})
+
+
+def _plugins(recipe: Recipe) -> list[tuple[Kind, str, list[str]]]:
+    """Kind, field and names of all that a recipe may name outside vireid."""
+    return [
+        ("method", "model.methods", list(recipe.model.methods)),
+        ("loss", "loss", list(recipe.loss.others)),
+        ("backbone", "model.backbone", [recipe.model.backbone]),
+    ]
 
 
 def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
