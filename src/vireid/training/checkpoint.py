@@ -16,6 +16,7 @@ from vireid.config import Recipe
 from vireid.files import atomic_path, read_json
 from vireid.models.network import TwoStreamNetwork
 from vireid.models.weights import read_tensors
+from vireid.plugins import check_embedded
 from vireid.recipes import parse_recipe
 from vireid.training.device import resolve_precision
 from vireid.types import VireidError
@@ -129,9 +130,10 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         if not isinstance(info[name], list):
             raise VireidError(f"{folder / RUN}: {name}: expected a list, got {info[name]!r}")
     recipe = parse_recipe(info["recipe"], f"{folder / RUN}: recipe")
+    check_embedded("backbone", [recipe.model.backbone], f"{folder / RUN}: recipe: model.backbone")
     if not isinstance(info["classes"], int) or not 1 <= info["classes"] <= 10_000_000:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
-    network = TwoStreamNetwork(recipe.model, info["classes"])
+    network = TwoStreamNetwork(recipe.model, info["classes"], recipe.data.size)
     load_weights(network, folder / MODEL)
     # as training runs it: of mixed layouts every convolution would be converted back and forth
     network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
