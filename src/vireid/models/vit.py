@@ -230,20 +230,21 @@ class VisionTransformer(Backbone):
 def resize_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
     """Bring position embeddings (1, 1 + n, c), the class token's first, to another grid: (1, 1 + h * w, c).
 
-    The grid of n is square or, as in weights trained on people, twice as high as wide. Bicubic, and smoothed where the
-    new grid is coarser.
+    The grid of n is square, the new one, or, as in weights trained on people, twice as high as wide. Bicubic, and
+    smoothed where the new grid is coarser.
 
     Raises:
-        VireidError: another shape, or n is neither.
+        VireidError: another shape, or n is none of these.
     """
-    count = embedding.shape[1] - 1 if embedding.ndim == 3 else 0
+    count = embedding.shape[1] - 1 if embedding.ndim == 3 and len(embedding) == 1 else 0
     side, half = isqrt(max(count, 0)), isqrt(max(count, 0) // 2)
-    old = (side, side) if side * side == count else (2 * half, half)
-    if embedding.ndim != 3 or len(embedding) != 1 or count < 1 or old[0] * old[1] != count:
+    fitting = [old for old in ((side, side), grid, (2 * half, half)) if count > 0 and old[0] * old[1] == count]
+    if not fitting:
         raise VireidError(
             f"pos_embed has shape {tuple(embedding.shape)}, expected (1, 1 + n, width) with n positions of a square "
-            "grid or of one twice as high as wide"
+            f"grid, of one twice as high as wide, or of {grid[0]} x {grid[1]}"
         )
+    old = fitting[0]
     if old == grid:
         return embedding
     token, positions = embedding[:, :1].float(), embedding[:, 1:].float()
