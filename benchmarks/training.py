@@ -51,7 +51,7 @@ def main() -> None:
 def jobs(recipe: Recipe, device: torch.device, precision: str, compiled: bool) -> tuple[Callable[[], None], ...]:
     """A batch of training, with augmentation and update, and a batch of embedding."""
     data = recipe.data
-    network = TwoStreamNetwork(recipe.model, 206, data.size).to(device)
+    network = TwoStreamNetwork(recipe.model, classes=206, size=data.size).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = torch.compile(network) if compiled else network
     objective, optimizer = Objective(recipe.loss, (data.height, data.width)), make_optimizer(network, recipe.schedule)

@@ -34,7 +34,7 @@ def config(weights: Path | str = "none", backbone: str = "vit_tiny", **fields: A
 
 def network(seed: int = 0, size: tuple[int, int] = SIZE, **fields: Any) -> Any:
     torch.manual_seed(seed)
-    return build_network(config(**fields), 5, size)
+    return build_network(config(**fields), 5, size=size)
 
 
 def lively(seed: int = 0, **fields: Any) -> Any:
@@ -184,7 +184,7 @@ def test_what_does_not_fit_is_named(
 ) -> None:
     path = save(state, tmp_path / "weights.pth")
     made = ModelConfig(backbone=backbone, weights=str(path), options=SMALL if backbone.startswith("vit") else {})
-    message = error_of(lambda: build_network(made, 3, SIZE))
+    message = error_of(lambda: build_network(made, 3, size=SIZE))
     assert message.startswith(f"{path}: {reason}")
     assert f"these are not weights of {backbone}" in message
 
@@ -359,7 +359,7 @@ def test_vit_s_has_the_published_size() -> None:
     """ViT-S/16 at 224 x 224: 22.05 M parameters, 0.385 M of them the classifier of ImageNet, and 4.6 G operations."""
     fields: dict[str, Any] = {"branches": 1, "shared_from": "input", "weakening": {"after": ()}}
     with torch.device("meta"):
-        made = TwoStreamNetwork(ModelConfig(backbone="vit_small", **fields), 1, (224, 224))
+        made = TwoStreamNetwork(ModelConfig(backbone="vit_small", **fields), 1, size=(224, 224))
         ours = 2 * 384 + 2 * 384  # embeddings of the modalities, neck
         assert round((count_parameters(made) - ours + 385_000) / 1e6, 2) == 22.05
         assert round(count_macs(made, 224, 224)[0] / 2e9, 1) == 4.6

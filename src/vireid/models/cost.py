@@ -82,7 +82,7 @@ def measure_alone(config: ModelConfig, height: int, width: int, device: torch.de
 
 
 def _build_and_measure(config: ModelConfig, height: int, width: int, device: torch.device) -> Cost:
-    return measure_cost(TwoStreamNetwork(config, 1, (height, width)).to(device), height, width)
+    return measure_cost(TwoStreamNetwork(config, classes=1, size=(height, width)).to(device), height, width)
 
 
 @torch.no_grad()

@@ -46,7 +46,7 @@ class TwoStreamNetwork(nn.Module):
         VireidError: the backbone or one of the methods does not exist or fit, see `build_backbone`, `build_methods`.
     """
 
-    def __init__(self, config: ModelConfig, classes: int, size: tuple[int, int] = (288, 144)) -> None:
+    def __init__(self, config: ModelConfig, classes: int, *, size: tuple[int, int] = (288, 144)) -> None:
         super().__init__()
         self.backbone = backbone = build_backbone(config, size)
         methods, own_layer1 = build_methods(config), config.shared_from == "layer2"
@@ -172,13 +172,13 @@ def _weakening(config: ModelConfig) -> DynamicFeatureWeakening:
     return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference)
 
 
-def build_network(config: ModelConfig, classes: int, size: tuple[int, int] = (288, 144)) -> TwoStreamNetwork:
+def build_network(config: ModelConfig, classes: int, *, size: tuple[int, int] = (288, 144)) -> TwoStreamNetwork:
     """Build the network and start its trunk from ``config.weights``.
 
     Raises:
         VireidError: see `TwoStreamNetwork`; weights that cannot be had, read or fitted.
     """
-    network = TwoStreamNetwork(config, classes, size)
+    network = TwoStreamNetwork(config, classes, size=size)
     if config.weights != "none":
         load_trunk(network.trunk(), network.backbone)
     return network

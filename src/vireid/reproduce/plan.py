@@ -185,7 +185,7 @@ def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -
 def _operations(recipe: Recipe) -> float:
     """Operations of a batch, up to a factor that all recipes share."""
     data = recipe.data
-    network = TwoStreamNetwork(recipe.model, 1, data.size)
+    network = TwoStreamNetwork(recipe.model, classes=1, size=data.size)
     return count_macs(network, *data.size)[0] * data.identities * data.images * images_shown(recipe)
 
 

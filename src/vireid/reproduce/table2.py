@@ -83,7 +83,7 @@ def _row(grid: Grid, jobs: Sequence[Job]) -> dict[str, Value]:
 
 
 def _cost(recipe: Recipe) -> dict[str, Value]:
-    network = TwoStreamNetwork(recipe.model, 1, recipe.data.size)
+    network = TwoStreamNetwork(recipe.model, classes=1, size=recipe.data.size)
     macs = count_macs(network, *recipe.data.size)[1]
     return {"params_m": Value(count_parameters(network) / 1e6), "macs_g": Value(macs / 1e9)}
 

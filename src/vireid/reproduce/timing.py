@@ -22,7 +22,7 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
     device, data = default_device(), recipe.data
     people = data.identities if device.type == "cuda" else min(data.identities, _PEOPLE)
     rows = people * data.images
-    network = TwoStreamNetwork(recipe.model, max(2, people), data.size).train()
+    network = TwoStreamNetwork(recipe.model, classes=max(2, people), size=data.size).train()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = Objective(recipe.loss, (data.height, data.width))
     labels = torch.arange(people, device=device).repeat_interleave(data.images).repeat(2)

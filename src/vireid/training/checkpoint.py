@@ -133,7 +133,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     check_embedded("backbone", [recipe.model.backbone], f"{folder / RUN}: recipe: model.backbone")
     if not isinstance(info["classes"], int) or not 1 <= info["classes"] <= 10_000_000:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
-    network = TwoStreamNetwork(recipe.model, info["classes"], recipe.data.size)
+    network = TwoStreamNetwork(recipe.model, info["classes"], size=recipe.data.size)
     load_weights(network, folder / MODEL)
     # as training runs it: of mixed layouts every convolution would be converted back and forth
     network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]

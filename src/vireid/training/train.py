@@ -76,7 +76,7 @@ def train(
     if (out / MODEL).is_file():
         return out
     torch.manual_seed(setup.seed)
-    network = build_network(recipe.model, info["classes"], recipe.data.size)
+    network = build_network(recipe.model, info["classes"], size=recipe.data.size)
     store = open_pixels(dataset, samples, recipe.data, cache, progress)
     validation = None
     if held:
