@@ -154,9 +154,9 @@ def build(factory: Callable[..., T], options: Mapping[str, Any], field: str, *gi
 def _checked(factory: Callable[..., Any], name: str, value: Any, field: str) -> Any:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    constructor = factory.__init__ if isinstance(factory, type) else factory
+    source: Any = factory
     try:
-        hints = get_type_hints(constructor, include_extras=True)
+        hints = get_type_hints(source.__init__ if isinstance(factory, type) else source, include_extras=True)
         adapter = TypeAdapter(hints[name], config=ConfigDict(allow_inf_nan=False))
     except Exception as error:  # a name that only type checkers see, no annotation, or a type without JSON
         raise VireidError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import safetensors
@@ -63,12 +63,11 @@ def download(source: str, weights: str) -> Path:
         ) from None
 
 
-def load_trunk(parts: Sequence[tuple[str, nn.Module]], backbone: Backbone) -> None:
-    """Copy ``model.weights`` into the parts of a backbone.
+def load_trunk(trunk: Iterable[tuple[str, nn.Module]], backbone: Backbone) -> None:
+    """Copy ``model.weights`` into the stems, the shared stages and every branch.
 
     Args:
-        parts: stems and stages, as many of each as there are, each with what its tensors' names begin with: nothing or
-            "layer1." to "layer4.".
+        trunk: these, each with the prefix of its parameters' names, see `TwoStreamNetwork.trunk`.
 
     Raises:
         VireidError: a tensor of the trunk is missing, misshapen or has no place (another architecture).
@@ -84,7 +83,7 @@ def load_trunk(parts: Sequence[tuple[str, nn.Module]], backbone: Backbone) -> No
             f"of {names}, or a .pth or .safetensors file"
         )
     source = read_tensors(path)
-    targets = [(prefix + name, x) for prefix, module in parts for name, x in module.state_dict().items()]
+    targets = [(prefix + name, x) for prefix, module in trunk for name, x in module.state_dict().items()]
     try:
         source = backbone.adapt(source)
         places = [(backbone.source_of(name), target) for name, target in targets]
