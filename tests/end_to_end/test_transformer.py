@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.tiny import OVERRIDES, tiny_dataset
-from tests.training.test_train import losses, stop_after
+from tests.training.test_run import losses, stop_after
 from vireid.data.layouts import open_dataset
 from vireid.deploy.export import export_run
 from vireid.deploy.load import load_embedder
@@ -18,7 +18,7 @@ from vireid.models.network import build_network
 from vireid.recipes import load_recipe
 from vireid.reporting.pictures import stage_maps
 from vireid.training.checkpoint import load_run
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import Modality
 
 SMALL = (

@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from vireid.config import LossConfig, ModelConfig
-from vireid.losses.objective import Objective
+from vireid.build import build_methods, build_objective
+from vireid.config import DataConfig, ModelConfig, Recipe
 from vireid.methods import METHODS
 from vireid.models.backbone import BACKBONES, build_backbone, map_of
 from vireid.models.cost import count_macs
@@ -47,7 +47,8 @@ def small(name: str, **fields: Any) -> ModelConfig:
 
 def network(name: str, seed: int = 0, **fields: Any) -> Any:
     torch.manual_seed(seed)
-    return build_network(small(name, **fields), 2, size=SIZE)
+    config = small(name, **fields)
+    return build_network(config, 2, build_methods(config), size=SIZE)
 
 
 def images(count: int = 4) -> tuple[Tensor, Tensor]:
@@ -58,7 +59,8 @@ def images(count: int = 4) -> tuple[Tensor, Tensor]:
 def trained_once(made: Any) -> Tensor:
     torch.manual_seed(3)
     rows = torch.tensor([0, 0, 1, 1] * 2), torch.tensor([0] * 4 + [1] * 4)
-    total: Tensor = Objective(LossConfig(), SIZE)(made.train()(*images()), *rows)["total"]
+    objective = build_objective(Recipe(data=DataConfig(height=96, width=48)), 2, dict(made.methods.items()))
+    total: Tensor = objective(made.train()(*images()), *rows)["total"]
     total.backward()
     return total
 
@@ -142,7 +144,8 @@ def test_published_names_fill_every_part_and_nothing_is_left_over(name: str, sha
             value.copy_(torch.rand(value.shape))
     of = giver.backbone.source_of
     # the parts of one stream and one branch, under the names that the published weights have
-    parts = [giver.trunk()[0], giver.trunk()[2], giver.trunk()[3], giver.trunk()[4]]
+    stem, _, layer2, layer3, layer4, _ = giver.trunk()
+    parts = [stem, layer2, layer3, layer4]
     state = {of(prefix + n): x.clone() for prefix, part in parts for n, x in part.state_dict().items()}
     safetensors.torch.save_file(state, path)
     taker = network(name, weights=str(path), shared_from=shared_from)

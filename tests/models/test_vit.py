@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.reference.resnet import torchvision_state
 from tests.reference.vit import plain_vit, resized, timm_state
+from vireid.build import build_methods
 from vireid.config import ModelConfig
 from vireid.data.augment import MEAN, STD
 from vireid.losses.overlap import OverlapPenalty
@@ -34,7 +35,8 @@ def config(weights: Path | str = "none", backbone: str = "vit_tiny", **fields: A
 
 def network(seed: int = 0, size: tuple[int, int] = SIZE, **fields: Any) -> Any:
     torch.manual_seed(seed)
-    return build_network(config(**fields), 5, size=size)
+    made = config(**fields)
+    return build_network(made, 5, build_methods(made), size=size)
 
 
 def lively(seed: int = 0, **fields: Any) -> Any:
@@ -209,6 +211,25 @@ def test_names_of_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "expected one of none, clip, or a" in error_of(lambda: network(backbone="vit_base_clip", weights="imagenet"))
 
 
+@pytest.mark.parametrize(
+    ("backbone", "weights", "beside"),
+    [
+        ("vit_small", "imagenet", " and model.options.pixels=half"),
+        ("vit_small", "dino", ""),
+        ("vit_base_clip", "clip", ""),
+    ],
+)
+def test_offline_it_says_what_a_file_of_the_same_weights_needs(
+    monkeypatch: pytest.MonkeyPatch, backbone: str, weights: str, beside: str
+) -> None:
+    def offline(*_: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
+    message = error_of(lambda: network(backbone=backbone, weights=weights))
+    assert message.endswith(f"pass model.weights=PATH (.safetensors or .pth){beside}")
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("after", [("layer2",), ("layer2", "layer3")])
 def test_weakening_works_on_the_grid_alone(after: tuple[str, ...]) -> None:
@@ -234,7 +255,7 @@ def test_branches_are_copies_of_the_last_blocks_and_their_norm() -> None:
     assert [len(stage) for stage in made.stages().values()] == [1, 1]  # layer2 and layer3; layer1 is each stream's
     assert [list(dict(branch.layer4.named_children())) for branch in made.branches] == [["0", "1", "norm"]] * 3
     output = made(images(4, 4), images(5, 4))
-    assert [len(part) for part in output] == [3, 3, 3, 3]
+    assert [len(part) for part in output[:4]] == [3, 3, 3, 3]
     assert all(x.shape == (8, 24, *GRID) for x in output.maps)
     assert not torch.allclose(output.maps[0], output.maps[1])
     penalty = OverlapPenalty(SIZE, separation=100, temperature=1.0)

@@ -146,6 +146,10 @@ class Backbone(ABC):
         """
         return tensors
 
+    def beside(self, weights: str) -> str:
+        """What a recipe has to say beside the path of a file with the published ``weights``; "": nothing."""
+        return ""
+
     def source_of(self, name: str) -> str:
         """Published name of a tensor: ``name`` begins with layer1. to layer4., or is as in the stem."""
         return name

@@ -179,7 +179,8 @@ class VisionTransformer(Backbone):
         if depth - tail < 3:
             raise VireidError(f"model.options.depth={depth}: expected at least 3 blocks above tail, {tail}")
         self.stride, self.pool_kind, self.drop_path = stride, pool, drop_path
-        self.pixels = pixels or self.trained_on.get(config.weights, "clip" if self.clip else "imagenet")
+        self._of_files: Pixels = "clip" if self.clip else "imagenet"
+        self.pixels = pixels or self.trained_on.get(config.weights, self._of_files)
         self.grid = (size[0] - PATCH) // stride + 1, (size[1] - PATCH) // stride + 1
         self.channels = (self.width,) * 5
         first, second, third = ((depth - tail + 2 - i) // 3 for i in range(3))
@@ -200,6 +201,10 @@ class VisionTransformer(Backbone):
 
     def pool(self) -> TokenPool:
         return TokenPool(self.pool_kind)
+
+    def beside(self, weights: str) -> str:
+        pixels = self.trained_on[weights]
+        return "" if pixels == self._of_files else f"model.options.pixels={pixels}"
 
     def source_of(self, name: str) -> str:
         if not name.startswith("layer"):

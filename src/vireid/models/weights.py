@@ -36,12 +36,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def download(source: str, weights: str) -> Path:
+def download(source: str, weights: str, beside: str = "") -> Path:
     """Download published weights once and return the file.
 
     Args:
         source: a repository of the Hugging Face hub, or the address of a file whose name ends in its SHA-256's first
-            digits. weights: the name under which a recipe asked for them.
+            digits. weights: the name under which a recipe asked for them. beside: see `Backbone.beside`.
 
     Raises:
         VireidError: no connection, or the other side does not answer or sends other bytes.
@@ -60,6 +60,7 @@ def download(source: str, weights: str) -> Path:
         raise VireidError(
             f"model.weights={weights}: cannot download {source} ({type(error).__name__}; offline?); connect once so "
             "that it is cached, or download the file elsewhere and pass model.weights=PATH (.safetensors or .pth)"
+            f"{beside and ' and ' + beside}"
         ) from None
 
 
@@ -75,7 +76,7 @@ def load_trunk(trunk: Iterable[tuple[str, nn.Module]], backbone: Backbone) -> No
     weights, known = backbone.config.weights, backbone.weights
     path = Path(weights).expanduser()
     if weights in known:
-        path = download(known[weights], weights)
+        path = download(known[weights], weights, backbone.beside(weights))
     elif not path.exists() and not path.suffix and len(path.parts) == 1:
         names = ", ".join(["none", *known])
         raise VireidError(
