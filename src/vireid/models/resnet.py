@@ -9,9 +9,12 @@ from torch import Tensor, nn
 
 from vireid.config import ModelConfig
 from vireid.models.backbone import Backbone, Stage
+from vireid.models.convolution import Conv3x3
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    if kernel == 3:
+        return Conv3x3(inputs, outputs, stride)
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
@@ -93,7 +96,8 @@ class Stem(nn.Module):
         self.layer1 = backbone.stage(1) if own_layer1 else None
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        # the largest of rectified values is the largest rectified, so a quarter of them need it
+        x = self.relu(self.maxpool(self.bn1(self.conv1(images))))
         return x if self.layer1 is None else self.layer1(x)  # type: ignore[no-any-return]
 
 
