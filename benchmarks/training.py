@@ -67,7 +67,9 @@ def profile(data: Path, steps: int) -> None:
     started = time.perf_counter()
     store = open_pixels(dataset, dataset.train, recipe.data)
     print(f"pixels opened in {time.perf_counter() - started:.1f} s")
-    network = build_network(recipe.model, len({s.identity for s in dataset.train}))
+    classes, methods = len({s.identity for s in dataset.train}), build_methods(recipe.model)
+    network = build_network(recipe.model, classes, methods, size=recipe.data.size)
+    objective = build_objective(recipe, classes, methods)
     spent: defaultdict[str, list[float]] = defaultdict(list)
 
     def timed(owner: Any, name: str, part: str) -> None:
@@ -82,7 +84,7 @@ def profile(data: Path, steps: int) -> None:
         vars(owner)[name] = work
 
     with TemporaryDirectory() as folder:
-        loop = Loop(recipe, Path(folder), network, dataset.train, store, torch.device("cpu"))
+        loop = Loop(recipe, Path(folder), network, objective, dataset.train, store, torch.device("cpu"))
         loop.steps = steps // 3
         with Monitor(loop.out, 0, steps) as monitor:
             loop.run(monitor)
