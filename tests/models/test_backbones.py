@@ -185,7 +185,7 @@ def test_methods_work_with_it_or_say_why_not(name: str, method: str) -> None:
 @every_backbone
 def test_what_it_does_not_heed_is_refused(name: str) -> None:
     reads = build_backbone(small(name)).reads
-    for field, value in {"base_width": 16, "last_stride": 2, "gem_power": 2}.items():
+    for field, value in {"base_width": 16, "last_stride": 2, "padding": "replicate", "gem_power": 2}.items():
         fields = {"backbone": name, field: value}
         if field in reads:
             build_backbone(ModelConfig(**fields))
