@@ -117,7 +117,7 @@ class Backbone(ABC):
     blocks: tuple[int, int, int, int]
     """Numbers of blocks of layer1 to layer4; set by the constructor."""
     weights: Mapping[str, str] = {}
-    """Published weights by the name in ``model.weights``: a repository of the Hugging Face hub or a file's address."""
+    """Published weights by the name in ``model.weights``, see `vireid.models.weights.download`."""
     reads: tuple[str, ...] = ("padding", "gem_power")
     """Those of `OWN_FIELDS` that it heeds; of the others it accepts the default alone."""
     tokens = False
