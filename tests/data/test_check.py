@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tests.trees import write_folder, write_image, write_llcm, write_regdb, write_sysu, write_text
 from vireid.data.check import Report, check
+from vireid.layouts import find_layout
 from vireid.types import VireidError
 
 REAL_PAIRS = Path(__file__).parents[2].parent / "shared" / "data" / "real_pairs"
@@ -62,7 +64,8 @@ def test_counts(tmp_path: Path) -> None:
 
 
 def test_more_than_published_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vireid.data.check.PUBLISHED", {"folder": {"images": 11}})
+    layout = replace(find_layout("folder"), published={"images": 11})
+    monkeypatch.setattr("vireid.data.check.find_layout", lambda name: layout)
     report = check(write_folder(tmp_path))
     assert report.ok
     assert report.notes == ("images: 12, more than the 11 published",)

@@ -24,6 +24,7 @@ from vireid.cli.options import (
     beside,
     print_json,
 )
+from vireid.layouts import BUILTIN
 from vireid.recipes import load_recipe
 from vireid.types import Modality, VireidError
 
@@ -120,9 +121,7 @@ def evaluate(
             against=against,
             progress=bar("images"),
         )
-    results, page = write_evaluation(
-        evaluation, out or folders[0] / "evaluation" / evaluation.dataset.root.resolve().name
-    )
+    results, page = write_evaluation(evaluation, out or folders[0] / "evaluation" / evaluation.dataset.name)
     write_card(folders[0])
     if as_json:
         print_json(evaluation.to_dict())
@@ -137,7 +136,7 @@ def evaluate(
 def score(
     file: Annotated[Path, Parameter(help="A .npz of query_* and gallery_* features, ids and cameras.")],
     *,
-    protocol: Annotated[Literal["sysu", "regdb", "llcm", "folder"], Parameter(help="Whose rules apply.")],
+    protocol: Annotated[str, Parameter(help=f"Layout whose rules apply: {', '.join(BUILTIN)}, or an outside one.")],
     rerank: Rerank = False,
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,

@@ -104,7 +104,7 @@ def score_runs(
 
 def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step: Callable[[], None]) -> RunScores:
     run = load_run(folder, default_device())
-    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1), run.info)
+    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1, other=True), run.info)
     if not dataset.test:
         raise VireidError(f"{dataset.root}: {folder} was trained on all of it; score it on another data set")
     settings = settings_for(dataset)
@@ -125,7 +125,7 @@ def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step
     clean = cell("clean", 0)
     found = {kind: [cell(kind, strength) for strength in STRENGTHS] for kind in CORRUPTIONS}
     corrupted = {s.name: {kind: [level[s.name] for level in found[kind]] for kind in found} for s in settings}
-    label = f"{dataset.root.name}{' (rendered)' if record_of(dataset) else ''}"
+    label = f"{dataset.name}{' (rendered)' if record_of(dataset) else ''}"
     return RunScores(name, label, clean, corrupted)
 
 

@@ -17,7 +17,6 @@ import torch
 import vireid
 from vireid.config import Recipe
 from vireid.data.layouts import open_pixels, record_of
-from vireid.data.listing import require_both_modalities
 from vireid.files import atomic_path, disk_error, read_json, write_json
 from vireid.models.network import build_network
 from vireid.recipes import parse_recipe
@@ -25,7 +24,7 @@ from vireid.training.checkpoint import MODEL, RUN, checkpoints
 from vireid.training.device import default_device, describe, resolve_precision
 from vireid.training.loop import Loop
 from vireid.training.monitor import Monitor
-from vireid.training.split import fingerprint, folder_names, split_training
+from vireid.training.split import fingerprint, folder_names, require_modalities, split_training
 from vireid.training.validation import Validation
 from vireid.types import Dataset, VireidError
 
@@ -64,7 +63,7 @@ def train(
     device = device or default_device()
     setup = recipe.training
     samples, held = split_training(dataset, recipe.data.holdout, setup.validation, setup.seed)
-    require_both_modalities(samples)
+    require_modalities(dataset, samples, recipe.loss)
     info = _describe(recipe, dataset, device) | {
         "classes": len({s.identity for s in samples}),
         "training_identities": sorted({s.identity for s in samples}),
