@@ -70,9 +70,14 @@ class Dataset:
     names: dict[int, str] | None = field(default=None, repr=False)
 
     @property
+    def source(self) -> Path:
+        """What it was opened by: its folder, or the file that lists its images."""
+        return self.labels or self.root
+
+    @property
     def name(self) -> str:
         """What reports and folders of results call it."""
-        return (self.labels or self.root).resolve().name
+        return self.source.resolve().name
 
     def identity_name(self, sample: Sample) -> str:
         """The identity of one of its samples as the data set spells it."""

@@ -164,7 +164,7 @@ def _sides(dataset: Dataset, layout: LayoutSpec) -> list[tuple[Search, Trial]]:
         if len(queries) and len(gallery):
             found.append((search, Trial(queries, gallery)))
     if not found:
-        raise VireidError(f"{dataset.labels or dataset.root}: the test part has {_lacking(dataset, layout)}")
+        raise VireidError(f"{dataset.source}: the test part has {_lacking(dataset, layout)}")
     return [side for side in found if side[0].query != side[0].gallery] or found
 
 

@@ -197,7 +197,7 @@ def check_split(dataset: Dataset, notify: Notify, *, either: bool = False) -> No
     shared = {s.identity: s for s in dataset.train if s.identity in tested}
     for identity in sorted(shared):
         what = f"identity {spelled(shared[identity])} is in the training and the test part"
-        notify(Problem("mislabelled", str(dataset.labels or dataset.root), what))
+        notify(Problem("mislabelled", str(dataset.source), what))
     if either and len({s.modality for s in dataset.train}) < 2:
         return
     for sample, missing in one_sided(dataset.train):

@@ -124,7 +124,7 @@ def evaluate_runs(
         run = load_run(folder, device or default_device())
         dataset = unseen(open_data(run.recipe.data, data, trial or run.info["trial"] or 1, other=True), run.info)
         if not dataset.test:
-            raise VireidError(f"{dataset.root}: {folder} was trained on all of it; evaluate it on another data set")
+            raise VireidError(f"{dataset.source}: {folder} was trained on all of it; evaluate it on another data set")
         settings = settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot)
         return _evaluate_run(run, dataset, settings, flip, ("cosine", *beside), cache, progress)
 

@@ -46,13 +46,13 @@ def split_training(
         VireidError: no training image, or too few identities to hold any out.
     """
     if not dataset.train:
-        raise VireidError(f"{dataset.labels or dataset.root}: the training part has no image")
+        raise VireidError(f"{dataset.source}: the training part has no image")
     identities = sorted({s.identity for s in dataset.train})
     if not find_layout(dataset.layout).lists:
-        identities = _drop(identities, holdout, 0, f"{dataset.root}: data.holdout={holdout}")[0]
+        identities = _drop(identities, holdout, 0, f"{dataset.source}: data.holdout={holdout}")[0]
     kept, held = identities, list[int]()
     if validation > 0:
-        kept, held = _drop(identities, validation, seed, f"{dataset.root}: training.validation={validation}")
+        kept, held = _drop(identities, validation, seed, f"{dataset.source}: training.validation={validation}")
     return _of(dataset.train, kept), _of(dataset.train, held)
 
 
@@ -67,7 +67,7 @@ def require_modalities(dataset: Dataset, samples: Sequence[Sample], loss: LossCo
     if len({s.modality for s in samples}) == 1:
         if loss.hetero_center.weight:
             raise VireidError(
-                f"{dataset.labels or dataset.root}: its training images are all {samples[0].modality}, and "
+                f"{dataset.source}: its training images are all {samples[0].modality}, and "
                 "loss.hetero_center compares two modalities; train without it (--recipe baseline, or "
                 "loss.hetero_center.weight=0)"
             )
@@ -92,7 +92,7 @@ def unseen(dataset: Dataset, info: dict[str, Any]) -> Dataset:
             f"trial {dataset.trial}: this run was trained on {layout.title} trial {info['trial']}, another trial "
             f"tests on its training identities; evaluate it on trial {info['trial']}"
         )
-    same = info["data"] == str(dataset.root.resolve()) or info["fingerprint"] == fingerprint(dataset)
+    same = info["data"] == str(dataset.source.resolve()) or info["fingerprint"] == fingerprint(dataset)
     if layout.lists or info["layout"] != dataset.layout or not same:
         return dataset
     test = tuple(s for s in dataset.test if s.path.parent.name not in info["seen_folders"])

@@ -151,7 +151,7 @@ def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[st
     return {
         "recipe": recipe.to_dict(),
         "seed": recipe.training.seed,
-        "data": None if dataset.rendered else str(dataset.root.resolve()),
+        "data": None if dataset.rendered else str(dataset.source.resolve()),
         "layout": dataset.layout,
         "trial": dataset.trial,
         "fingerprint": fingerprint(dataset),
