@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+collect_ignore = ["outside_package"]
+"""A package of its own, which test_outside_package.py installs."""
 NO_BROWSER = "neither chromium nor google-chrome is installed"
 
 

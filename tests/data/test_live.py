@@ -16,7 +16,7 @@ from vireid.data.live import ROOT, live_dataset, live_settings
 from vireid.runs.evaluate import evaluate_runs
 from vireid.synthetic import write_tree
 from vireid.synthetic.settings import rendered_layouts
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import Dataset, VireidError
 
 

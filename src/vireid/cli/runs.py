@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -141,6 +142,7 @@ def cost(
 
     Example: `vireid cost --recipe sysu-dfw model.branches=3`
     """
+    from vireid.build import new_network
     from vireid.models.cost import measure_alone
     from vireid.recipes import load_recipe
     from vireid.report.terminal import cost_table
@@ -148,7 +150,10 @@ def cost(
 
     names = (recipe,) if recipe else ("baseline", "regdb-dfw")
     recipes = [load_recipe(name, overrides) for name in names]
-    costs = {r.name: measure_alone(r.model, r.data.height, r.data.width, default_device()) for r in recipes}
+    costs = {
+        r.name: measure_alone(partial(new_network, r.model, 1), r.data.height, r.data.width, default_device())
+        for r in recipes
+    }
     if as_json:
         print_json({name: c.to_dict() for name, c in costs.items()})
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vireid.cli.options import Flag, Overrides, OwnData, Recipe, bars
-from vireid.recipes import load_recipe, recipe_fields, shipped_recipes
+from vireid.recipes import load_recipe, packages_to_trust, recipe_fields, shipped_recipes
 
 
 def fields_table() -> str:
@@ -31,8 +31,8 @@ def train(
     Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
     """
     from vireid.data.layouts import open_data
+    from vireid.training import train as run_training
     from vireid.training.monitor import trained
-    from vireid.training.train import train as run_training
 
     settings = load_recipe(recipe, overrides)
     dataset = open_data(settings.data, data, trial)
@@ -41,4 +41,6 @@ def train(
     with bars() as bar:
         run_training(settings, dataset, folder, resume=resume, progress=bar("images decoded"))
     print(f"{trained(folder)}\nThe run is {folder}\n")
-    print(f"Next: vireid evaluate {folder}{f' --data {data}' if data else ''}")
+    packages = ",".join(packages_to_trust(settings))
+    program = f"VIREID_TRUST={packages} vireid" if packages else "vireid"
+    print(f"Next: {program} evaluate {folder}{f' --data {data}' if data else ''}")

@@ -18,7 +18,7 @@ from vireid.layouts import find_layout
 from vireid.models.network import TwoStreamNetwork
 from vireid.retrieval.ranking import CosineRanking
 from vireid.training.checkpoint import portable
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.training.monitor import Monitor
 from vireid.types import Features, Modality, Sample
 
