@@ -121,7 +121,7 @@ def jobs(recipe: Recipe, device: torch.device, precision: str, compiled: bool) -
     """A batch of training, with augmentation and update, and a batch of embedding."""
     data = recipe.data
     methods = build_methods(recipe.model)
-    network = TwoStreamNetwork(recipe.model, 206, methods).to(device)
+    network = TwoStreamNetwork(recipe.model, 206, methods, size=data.size).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = torch.compile(network) if compiled else network
     objective, optimizer = build_objective(recipe, 206, methods), make_optimizer(network, recipe.schedule)

@@ -151,7 +151,9 @@ def cost(
     names = (recipe,) if recipe else ("baseline", "regdb-dfw")
     recipes = [load_recipe(name, overrides) for name in names]
     costs = {
-        r.name: measure_alone(partial(new_network, r.model, 1), r.data.height, r.data.width, default_device())
+        r.name: measure_alone(
+            partial(new_network, r.model, 1, r.data.size), r.data.height, r.data.width, default_device()
+        )
         for r in recipes
     }
     if as_json:

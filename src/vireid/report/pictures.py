@@ -14,6 +14,7 @@ from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import ranked_lists
 from vireid.figures.heatmaps import HeatmapRow, overlay, response_map
 from vireid.figures.ranked_lists import RankedEntry, RankedList
+from vireid.models.backbone import map_of
 from vireid.models.network import TwoStreamNetwork
 from vireid.runs.evaluate import Evaluation
 from vireid.types import Modality
@@ -79,7 +80,9 @@ def stage_maps(network: TwoStreamNetwork, images: Tensor, modality: Modality) ->
     hooks, own = [], slice(len(images))  # behind them a method may have put copies of the images
     for name in ("layer2", "layer3"):
         stage = getattr(network, name)
-        hooks.append(stage.register_forward_hook(lambda _, __, out, name=name: maps.update({name: out[own].clone()})))
+        hooks.append(
+            stage.register_forward_hook(lambda _, __, out, name=name: maps.update({name: map_of(out)[own].clone()}))
+        )
         if name in network.weakening:
             weakened = f"{name} after DFW"
             module = network.weakening[name]

@@ -184,8 +184,8 @@ def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -
 def _operations(recipe: Recipe) -> float:
     """Operations of a batch, up to a factor that all recipes share."""
     data = recipe.data
-    network = new_network(recipe.model, classes=1)
-    return count_macs(network, data.height, data.width)[0] * data.identities * data.images * images_shown(recipe)
+    network = new_network(recipe.model, classes=1, size=data.size)
+    return count_macs(network, *data.size)[0] * data.identities * data.images * images_shown(recipe)
 
 
 def _cost_key(job: Job) -> str:
@@ -193,4 +193,4 @@ def _cost_key(job: Job) -> str:
     data, model = job.recipe.data, job.recipe.model
     size = (data.height, data.width, data.identities, data.images, data.joint)
     weakened = len(model.weakening.after)
-    return repr((size, model.backbone, model.base_width, model.branches, weakened, model.methods))
+    return repr((size, model.backbone, model.options, model.base_width, model.branches, weakened, model.methods))

@@ -11,10 +11,11 @@ from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.variants import BASELINE
 
-OWN = {*(find_layout(name).recipe for name in BUILTIN), "baseline", "demo"}
+OWN = {*(find_layout(name).recipe for name in BUILTIN), "baseline", "demo", "vit-dfw"}
 _BUDGET = (
     *("data.kind", "data.synthetic.", "data.height", "data.width", "data.identities", "data.images", "data.pad"),
-    *("model.backbone", "model.base_width", "model.weights", "loss.overlap.separation", "schedule.", "training."),
+    *("model.backbone", "model.options", "model.base_width", "model.weights"),
+    *("loss.overlap.separation", "schedule.", "training."),
 )
 """Fields in which a grid's recipe is smaller than the paper's, and which a system takes from it."""
 

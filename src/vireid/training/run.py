@@ -77,7 +77,7 @@ def train(
         return out
     torch.manual_seed(setup.seed)
     methods = build_methods(recipe.model)
-    network = build_network(recipe.model, info["classes"], methods)
+    network = build_network(recipe.model, info["classes"], methods, size=recipe.data.size)
     objective = build_objective(recipe, info["classes"], methods)
     store = open_pixels(dataset, samples, recipe.data, cache, progress)
     validation = None
