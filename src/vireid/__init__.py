@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vireid.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from vireid.config import Recipe
+    from vireid.data import CrossModalitySampler, open_dataset, render
     from vireid.models.weakening import DynamicFeatureWeakening
+    from vireid.recipes import load_recipe, shipped_recipes
+    from vireid.retrieval import Neighbours, Ranking, nearest
     from vireid.types import Dataset, Features, Modality, Sample, VireidError
 
 __version__ = "0.1.0"
-__all__ = ["Dataset", "DynamicFeatureWeakening", "Features", "Modality", "Sample", "VireidError"]
+__all__ = [
+    "CrossModalitySampler",
+    "Dataset",
+    "DynamicFeatureWeakening",
+    "Features",
+    "Modality",
+    "Neighbours",
+    "Ranking",
+    "Recipe",
+    "Sample",
+    "VireidError",
+    "load_recipe",
+    "nearest",
+    "open_dataset",
+    "render",
+    "shipped_recipes",
+]
+
+_HOMES = {
+    "CrossModalitySampler": "data",
+    "Dataset": "types",
+    "DynamicFeatureWeakening": "models.weakening",
+    "Features": "types",
+    "Modality": "types",
+    "Neighbours": "retrieval",
+    "Ranking": "retrieval",
+    "Recipe": "config",
+    "Sample": "types",
+    "VireidError": "types",
+    "load_recipe": "recipes",
+    "nearest": "retrieval",
+    "open_dataset": "data",
+    "render": "data",
+    "shipped_recipes": "recipes",
+}
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name, and PyTorch with it, when it is first asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "vireid.models.weakening" if name == "DynamicFeatureWeakening" else "vireid.types"
-    return getattr(import_module(home), name)
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,6 +1,8 @@
-"""What the stages hand to one another: samples, features, rankings.
+"""What the stages hand to one another, and the one error of the user.
 
 ``records -> pixels -> batches -> features -> ranking -> numbers, pictures, answers``
+
+Only the standard library is loaded here, so that whoever catches `VireidError` does not wait for PyTorch.
 """
 
 from __future__ import annotations
@@ -8,18 +10,27 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
 
 Layout = Literal["sysu", "regdb", "llcm", "folder"]
 
 
-class VireidError(Exception):
-    """A mistake of the user's that one line can explain; the command line prints it and exits with 2."""
+class VireidError(ValueError):
+    """A mistake of the user's that one line can explain; the command line prints it and exits with 2.
+
+    Example:
+        >>> import vireid
+        >>> try:
+        ...     vireid.open_dataset("no-such-folder")
+        ... except vireid.VireidError as error:
+        ...     print(error)
+        no-such-folder: expected the folder of a data set, but it does not exist
+    """
 
 
 class Modality(enum.IntEnum):
@@ -91,5 +102,7 @@ class Features:
 
     def __getitem__(self, rows: Tensor | npt.NDArray[np.int64] | slice) -> Features:
         """Return the given rows, in the given order."""
+        import torch
+
         index = rows if isinstance(rows, slice) else torch.as_tensor(rows)
         return Features(self.embeddings[index], self.identities[index], self.cameras[index], self.modalities[index])

@@ -31,7 +31,7 @@ LOADERS: dict[Layout, Callable[[Path, int, Notify], Dataset]] = {
 }
 
 
-def open_dataset(root: Path, trial: int = 1) -> Dataset:
+def open_dataset(root: Path | str, trial: int = 1) -> Dataset:
     """Recognise the layout of ``root`` and return its records; no image is opened.
 
     ``trial`` (1 to 10) picks the split of a RegDB tree and is ignored elsewhere. Raises `VireidError`, in one
@@ -66,8 +66,18 @@ def open_pixels(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> PixelStore:
-    """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`."""
+    """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`.
+
+    Raises:
+        VireidError: what `PixelStore.build` raises, or a set rendered in memory at another size.
+    """
     if dataset.rendered:
+        size = dataset.rendered["height"], dataset.rendered["width"]
+        if size != (config.height, config.width):
+            raise VireidError(
+                f"data: rendered at {size[0]} x {size[1]} pixels, expected the {config.height} x {config.width} of the "
+                "recipe's data.height and data.width; change either"
+            )
         return RenderedStore(dataset, samples)
     return PixelStore.build(samples, config.height, config.width, cache=cache, progress=progress)
 
