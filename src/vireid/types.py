@@ -41,6 +41,7 @@ class Modality(enum.IntEnum):
 
     @property
     def other(self) -> Modality:
+        """The modality of the other side of a search."""
         return Modality(1 - self)
 
     def __str__(self) -> str:

@@ -101,3 +101,4 @@ RULES = {
     "llcm": MatchRule("llcm", identity_cmc=True, skips_same_camera=True),
     "folder": MatchRule("folder"),
 }
+"""The rule of each protocol, by the layout's name."""

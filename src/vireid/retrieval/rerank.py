@@ -60,7 +60,8 @@ class KReciprocalRanking(Ranking):
         """Encode queries and gallery together.
 
         Args:
-            query, gallery: (queries, d) and (gallery, d) embeddings; scaled to length 1 here.
+            query: (queries, d) embeddings; scaled to length 1 here.
+            gallery: (gallery, d) embeddings, likewise.
             k1: nearest neighbours that must be mutual.
             k2: nearest neighbours whose encodings are averaged (local query expansion); 1 switches it off.
             weight: share of the original distance, lambda in the paper.
