@@ -11,6 +11,9 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+collect_ignore = ["outside_package"]
+"""A package of its own, which test_outside_package.py installs."""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

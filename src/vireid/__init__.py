@@ -9,7 +9,7 @@ from vireid.lazy import lazy_names
 if TYPE_CHECKING:
     from vireid.config import Recipe
     from vireid.data import CrossModalitySampler, open_dataset, render
-    from vireid.models.weakening import DynamicFeatureWeakening
+    from vireid.models import DynamicFeatureWeakening
     from vireid.recipes import load_recipe, shipped_recipes
     from vireid.retrieval import Neighbours, Ranking, nearest
     from vireid.types import Dataset, Features, Modality, Sample, VireidError
@@ -36,7 +36,7 @@ __all__ = [
 _HOMES = {
     "CrossModalitySampler": "data",
     "Dataset": "types",
-    "DynamicFeatureWeakening": "models.weakening",
+    "DynamicFeatureWeakening": "models",
     "Features": "types",
     "Modality": "types",
     "Neighbours": "retrieval",
@@ -50,8 +50,4 @@ _HOMES = {
     "render": "data",
     "shipped_recipes": "recipes",
 }
-__getattr__ = lazy_names(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -16,7 +16,7 @@ from vireid.data.live import ROOT, live_dataset, live_settings
 from vireid.data.rendered import render
 from vireid.runs.evaluate import evaluate_runs
 from vireid.synthetic import write_tree
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import Dataset, Layout, VireidError
 
 

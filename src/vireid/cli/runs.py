@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,7 +25,7 @@ from vireid.cli.options import (
     beside,
     print_json,
 )
-from vireid.recipes import load_recipe
+from vireid.recipes import load_recipe, packages_to_trust
 from vireid.types import Modality, VireidError
 
 
@@ -62,7 +63,7 @@ def train(
     Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
     """
     from vireid.data.layouts import open_data
-    from vireid.training.train import train as run_training
+    from vireid.training import train as run_training
 
     settings = load_recipe(recipe, overrides)
     dataset = open_data(settings.data, data, trial)
@@ -70,7 +71,9 @@ def train(
     folder = out or Path("runs") / f"{settings.name}{suffix}"
     with bars() as bar:
         run_training(settings, dataset, folder, resume=resume, progress=bar("images decoded"))
-    print(f"The run is {folder}\n\nNext: vireid evaluate {folder}{f' --data {data}' if data else ''}")
+    packages = ",".join(packages_to_trust(settings))
+    program = f"VIREID_TRUST={packages} vireid" if packages else "vireid"
+    print(f"The run is {folder}\n\nNext: {program} evaluate {folder}{f' --data {data}' if data else ''}")
 
 
 def evaluate(
@@ -166,13 +169,17 @@ def cost(
 
     Example: `vireid cost --recipe sysu-dfw model.branches=3`
     """
+    from vireid.build import new_network
     from vireid.models.cost import measure_alone
     from vireid.report.terminal import cost_table
     from vireid.training.device import default_device
 
     names = (recipe,) if recipe else ("baseline", "regdb-dfw")
     recipes = [load_recipe(name, overrides) for name in names]
-    costs = {r.name: measure_alone(r.model, r.data.height, r.data.width, default_device()) for r in recipes}
+    costs = {
+        r.name: measure_alone(partial(new_network, r.model, 1), r.data.height, r.data.width, default_device())
+        for r in recipes
+    }
     if as_json:
         print_json({name: c.to_dict() for name, c in costs.items()})
     else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Augment", "CrossModalitySampler", "PixelStore", "open_dataset", "open_pixels", "render"]
 
-__getattr__ = lazy_names(
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Augment": "augment",

@@ -35,7 +35,7 @@ def system_jobs(grid: Grid, name: str) -> tuple[Job, ...]:
     changed = [
         f"{field}={json.dumps(value)}"
         for field, value in theirs.items()
-        if value != plain[field] and not field.startswith(_BUDGET)
+        if value != plain.get(field) and not field.startswith(_BUDGET)
     ]
     return grid.jobs(*(() if ours else BASELINE), *changed)
 
