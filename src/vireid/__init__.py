@@ -9,9 +9,11 @@ from vireid.lazy import lazy_names
 if TYPE_CHECKING:
     from vireid.config import Recipe
     from vireid.data import CrossModalitySampler, open_dataset, render
+    from vireid.losses import HeteroCenterTriplet, OverlapPenalty
     from vireid.models import DynamicFeatureWeakening
     from vireid.recipes import load_recipe, shipped_recipes
     from vireid.retrieval import Neighbours, Ranking, nearest
+    from vireid.training import Run, load_run, train
     from vireid.types import Dataset, Features, Modality, Sample, VireidError
 
 __version__ = "0.1.0"
@@ -20,17 +22,22 @@ __all__ = [
     "Dataset",
     "DynamicFeatureWeakening",
     "Features",
+    "HeteroCenterTriplet",
     "Modality",
     "Neighbours",
+    "OverlapPenalty",
     "Ranking",
     "Recipe",
+    "Run",
     "Sample",
     "VireidError",
     "load_recipe",
+    "load_run",
     "nearest",
     "open_dataset",
     "render",
     "shipped_recipes",
+    "train",
 ]
 
 _HOMES = {
@@ -49,5 +56,10 @@ _HOMES = {
     "open_dataset": "data",
     "render": "data",
     "shipped_recipes": "recipes",
+    "HeteroCenterTriplet": "losses",
+    "OverlapPenalty": "losses",
+    "Run": "training",
+    "load_run": "training",
+    "train": "training",
 }
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -23,7 +23,7 @@ Layout = Literal["sysu", "regdb", "llcm", "folder"]
 class VireidError(ValueError):
     """A mistake of the user's that one line can explain; the command line prints it and exits with 2.
 
-    Example:
+    Examples:
         >>> import vireid
         >>> try:
         ...     vireid.open_dataset("no-such-folder")

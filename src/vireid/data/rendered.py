@@ -50,7 +50,7 @@ def render(
     Raises:
         VireidError: a name or number out of range, a folder that is in use or cannot be written.
 
-    Example:
+    Examples:
         >>> import vireid
         >>> data = vireid.render("sysu", 4, images=1, height=48, width=24)
         >>> len(data.train), len(data.test), data.test[0].modality

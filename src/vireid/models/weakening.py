@@ -70,7 +70,7 @@ class DynamicFeatureWeakening(nn.Module):
     Raises:
         VireidError: an unknown matrix or gate, alpha or beta outside [0, 1].
 
-    Example:
+    Examples:
         >>> import torch, vireid
         >>> weaken = vireid.DynamicFeatureWeakening(alpha=0.2)
         >>> weaken(torch.rand(2, 8, 6, 3)).shape
