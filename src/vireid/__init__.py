@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vireid.losses import HeteroCenterTriplet, OverlapPenalty
     from vireid.models import DynamicFeatureWeakening
     from vireid.recipes import load_recipe, shipped_recipes
-    from vireid.retrieval import Neighbours, Ranking, nearest
+    from vireid.retrieval import Neighbours, Ranking, nearest, rerank
     from vireid.training import Run, load_run, train
     from vireid.types import Dataset, Features, Modality, Sample, VireidError
 
@@ -36,6 +36,7 @@ __all__ = [
     "nearest",
     "open_dataset",
     "render",
+    "rerank",
     "shipped_recipes",
     "train",
 ]
@@ -55,6 +56,7 @@ _HOMES = {
     "nearest": "retrieval",
     "open_dataset": "data",
     "render": "data",
+    "rerank": "retrieval",
     "shipped_recipes": "recipes",
     "HeteroCenterTriplet": "losses",
     "OverlapPenalty": "losses",

@@ -34,7 +34,13 @@ class VireidError(ValueError):
 
 
 class Modality(enum.IntEnum):
-    """Which kind of camera took an image. The integer is the stream index of the network."""
+    """Which kind of camera took an image. The integer is the stream index of the network.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.Modality.INFRARED.other
+        <Modality.VISIBLE: 0>
+    """
 
     VISIBLE = 0
     INFRARED = 1
@@ -50,7 +56,15 @@ class Modality(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Sample:
-    """One image's record. ``identity`` and ``camera`` are the numbers of the data set's own layout."""
+    """One image's record. ``identity`` and ``camera`` are the numbers of the data set's own layout.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import vireid
+        >>> sample = vireid.Sample(Path("day/7.jpg"), identity=7, camera=1, modality=vireid.Modality.VISIBLE)
+        >>> print(sample.modality)
+        visible
+    """
 
     path: Path
     identity: int
@@ -66,6 +80,12 @@ class Dataset:
     shape (trials, images), 0-based positions in the sorted file list of that camera and identity.
     ``trial`` is the number of the RegDB split (1 to 10), None elsewhere. ``rendered`` is the record of a synthetic set
     without files, whose samples' paths name none.
+
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("regdb", 4, images=1, height=48, width=24)
+        >>> data.layout, data.trial, len(data.train), len(data.test)
+        ('regdb', 1, 4, 4)
     """
 
     layout: Layout
@@ -82,6 +102,20 @@ class Features:
     """Embeddings and the labels that evaluation needs, row by row.
 
     Shapes: ``embeddings`` (n, d) floating point; ``identities``, ``cameras`` and ``modalities`` (n,) int64.
+
+    Raises:
+        VireidError: embeddings that are not (n, d), or labels that are not (n,).
+
+    Examples:
+        >>> import torch, vireid
+        >>> features = vireid.Features(
+        ...     torch.randn(4, 8),
+        ...     identities=torch.tensor([7, 7, 9, 9]),
+        ...     cameras=torch.tensor([1, 3, 1, 3]),
+        ...     modalities=torch.tensor([0, 1, 0, 1]),
+        ... )
+        >>> features[features.modalities == vireid.Modality.VISIBLE].identities
+        tensor([7, 9])
     """
 
     embeddings: Tensor

@@ -90,7 +90,5 @@ def test_bad_batches() -> None:
         HeteroCenterTriplet()(torch.rand(3, 3), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]))
     with pytest.raises(VireidError, match=r"^modalities: expected 0 for visible and 1 for infrared images$"):
         HeteroCenterTriplet()(torch.rand(4, 3), torch.tensor([0, 0, 1, 1]), torch.tensor([1, 2, 1, 2]))
-    with pytest.raises(
-        VireidError, match=r"^loss: expected embeddings \(b, d\) with labels.*\(4,\), \(2,\)$"
-    ):
+    with pytest.raises(VireidError, match=r"^loss: expected embeddings \(b, d\) with labels.*\(4,\), \(2,\)$"):
         HeteroCenterTriplet()(torch.rand(4, 3), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1]))

@@ -149,7 +149,5 @@ def test_bad_batches(kind: str, labels: list[int]) -> None:
 
 @pytest.mark.parametrize("kind", TRIPLETS)
 def test_bad_shapes(kind: str) -> None:
-    with pytest.raises(
-        VireidError, match=r"^loss: expected embeddings \(b, d\) with labels.*\(5,\), \(4,\)$"
-    ):
+    with pytest.raises(VireidError, match=r"^loss: expected embeddings \(b, d\) with labels.*\(5,\), \(4,\)$"):
         TRIPLETS[kind]()(torch.rand(4, 3), torch.zeros(5), torch.zeros(4))

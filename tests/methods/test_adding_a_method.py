@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.markdown import ROOT, blocks
 from tests.tiny import OVERRIDES
 from tests.trees import write_folder
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "adding-a-method.md").read_text()
 RUNNER = """
 from vireid.cli import main
@@ -54,7 +54,7 @@ def run(package: Path, *words: str) -> str:
 
 def test_its_commands_run(package: Path) -> None:
     write_folder(package / "synvi-1", [f"p{i}" for i in range(6)], images=2, size=(48, 32))
-    commands = [line.split() for line in re.search(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL)[1].splitlines()]  # type: ignore[index]
+    commands = [line.split() for line in blocks("docs/adding-a-method.md", "bash")[0].splitlines()]
     assert {words[0] for words in commands} == {"vireid"}
     overrides = [*OVERRIDES, "schedule.epochs=1", "schedule.milestones=[]"]
     lines = [words[1:] + (overrides if words[1] in ("train", "cost") else []) for words in commands]
