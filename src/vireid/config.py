@@ -196,6 +196,7 @@ class LossConfig:
     @field_validator("identity", mode="before")
     @classmethod
     def _weigh(cls, value: Any) -> Any:
+        """Take {weight: w}, the form of all losses, for the one that has no more than a weight."""
         if not isinstance(value, dict) or set(value) != {"weight"}:
             return value
         if isinstance(value["weight"], bool):
@@ -207,14 +208,25 @@ class LossConfig:
     def _gather(cls, value: Any) -> Any:
         if not isinstance(value, dict):  # constructed in Python
             return value
-        own = {name: part for name, part in value.items() if name in NAMED_LOSSES}
-        return own | {"others": {name: part for name, part in value.items() if name not in own}}
+        losses = with_weights(value)
+        own = {name: part for name, part in losses.items() if name in NAMED_LOSSES}
+        return own | {"others": {name: part for name, part in losses.items() if name not in own}}
 
     @model_serializer(mode="wrap")
     def _join(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
         fields |= fields.pop("others")
         return fields
+
+
+def with_weights(losses: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping of losses with {weight: w} where one is given as a number, its weight."""
+    return {name: {"weight": part} if is_number(part) else part for name, part in losses.items()}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value read from YAML is a number; a yes or no is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 NAMED_LOSSES = ("identity", "triplet", "hetero_center", "overlap")

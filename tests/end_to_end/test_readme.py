@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.markdown import ROOT, blocks, run_python
+from tests.pages import ROOT, blocks, run_snippets
 from tests.tiny import OVERRIDES
 from tests.trees import write_folder, write_sysu
 from vireid.cli import main
@@ -30,7 +30,7 @@ def test_the_files_it_links_to_exist() -> None:
 
 
 def test_python_snippets_run() -> None:
-    assert run_python("README.md")
+    assert run_snippets(README)
 
 
 def started_and_stopped(words: list[str]) -> None:
@@ -55,7 +55,7 @@ def test_every_command_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copytree(demo.with_name("demo-data") / "cam1", tmp_path / "day")
     shutil.copy(next((demo.with_name("demo-data") / "cam3").rglob("*.jpg")), tmp_path / "night.jpg")
     made = subprocess.run(["make", "-n", "demo", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for line in [line for block in blocks("README.md", "bash") for line in block.splitlines()]:
+    for line in [line for block in blocks(README, "bash") for line in block.splitlines()]:
         words = [str(places.get(word, word)) for word in line.split(" # ")[0].split()]
         if words[0] == "make":
             assert {"demo": "bin/vireid demo", "test": "bin/python -m pytest"}[words[1]] in made

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.gallery.milvus_server import free_port
-from tests.markdown import blocks
+from tests.pages import blocks, read_page
 
 
 def run(block: str, folder: Path) -> None:
@@ -38,7 +38,7 @@ def run(block: str, folder: Path) -> None:
 
 
 def test_the_tutorial_runs(tmp_path: Path) -> None:
-    for block in blocks("docs/search.md", "bash"):
+    for block in blocks(read_page("search.md"), "bash"):
         if "curl" in block and shutil.which("curl") is None:
             pytest.skip("the last block, on the service, was not run: curl is not installed")
         run(block, tmp_path)

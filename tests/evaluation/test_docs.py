@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import doctest
 
-from tests.markdown import blocks
+from tests.pages import blocks, read_page
 from vireid.evaluation import RULES
 
-PAGE = "docs/protocols.md"
+PAGE = "protocols.md"
 
 
 def test_every_example_of_the_protocols_page_runs() -> None:
-    examples = blocks(PAGE, "pycon")
+    examples = blocks(read_page(PAGE), "pycon")
     for protocol in RULES:
         assert any(f'score("{protocol}"' in block for block in examples)
     example = doctest.DocTestParser().get_doctest("\n".join(examples), {}, PAGE, PAGE, 0)
