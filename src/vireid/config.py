@@ -285,7 +285,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class Recipe:
-    """All settings of one run."""
+    """All settings of one run.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.Recipe(name="mine").schedule.epochs
+        60
+    """
 
     name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name shown in reports."""

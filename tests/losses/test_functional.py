@@ -9,6 +9,7 @@ import torch
 from tests.losses.batches import Batch, random_batch
 from tests.reference import losses as reference
 from vireid.losses.functional import modality_centres, pairwise_distance, response_centre
+from vireid.types import VireidError
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,7 +76,7 @@ def test_an_identity_of_one_modality_is_named(lacking: int, modality: int) -> No
     modalities = torch.tensor([0, 0, 0, 1, 1, 1, 0])
     keep = ~((labels == lacking) & (modalities == modality))
     batch = Batch(torch.randn(7, 3)[keep], labels[keep], modalities[keep])
-    with pytest.raises(ValueError, match=f"label {lacking} has images of one modality only"):
+    with pytest.raises(VireidError, match=f"label {lacking} has images of one modality only"):
         modality_centres(*batch)
 
 

@@ -18,7 +18,7 @@ from vireid.parallel import Progress
 from vireid.types import Dataset, Sample, VireidError
 
 
-def open_dataset(root: Path, trial: int = 1, layout: str | None = None, field: str = "layout") -> Dataset:
+def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, field: str = "layout") -> Dataset:
     """Return the records of the data set at ``root``; no image is opened.
 
     Args:
@@ -65,8 +65,18 @@ def open_pixels(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> PixelStore:
-    """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`."""
+    """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`.
+
+    Raises:
+        VireidError: what `PixelStore.build` raises, or a set rendered in memory at another size.
+    """
     if dataset.rendered:
+        size = dataset.rendered["height"], dataset.rendered["width"]
+        if size != (config.height, config.width):
+            raise VireidError(
+                f"data: rendered at {size[0]} x {size[1]} pixels, expected the {config.height} x {config.width} of the "
+                "recipe's data.height and data.width; change either"
+            )
         return RenderedStore(dataset, samples)
     return PixelStore.build(samples, config.height, config.width, cache=cache, progress=progress)
 

@@ -27,6 +27,14 @@ class CrossModalitySampler:
 
     Raises `VireidError` where P or K is below one, an identity lacks a modality, or the data have fewer than
     P identities or fewer than K images of a modality.
+
+    Examples:
+        >>> import vireid
+        >>> identities, modalities = [7, 7, 8, 8, 9, 9], [0, 1, 0, 1, 0, 1]
+        >>> sampler = vireid.CrossModalitySampler(identities, modalities, P=2, K=1, seed=0)
+        >>> batches = sampler.epoch(0)
+        >>> len(batches), batches[0].shape
+        (1, (4,))
     """
 
     def __init__(

@@ -89,7 +89,8 @@ def score_queries(
 
     Args:
         ranking: similarities of the queries to the gallery.
-        query, gallery: labels of the two sides, one per row of the ranking.
+        query: labels of the queries, one per row of the ranking.
+        gallery: labels of the gallery, one per column.
         rule: removals and CMC of the protocol.
         block_values: similarity values held at a time.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vireid.evaluation.protocols import Setting, Trial
 from vireid.evaluation.rules import Labels, removed
 from vireid.retrieval.ranking import CosineRanking, Ranking, stable_topk
-from vireid.retrieval.rerank import KReciprocalRanking
+from vireid.retrieval.reranking import KReciprocalRanking
 from vireid.retrieval.variants import CameraRanking, ExpandedRanking
 from vireid.types import Features, VireidError
 

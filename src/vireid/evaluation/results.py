@@ -15,7 +15,7 @@ from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import Method, rank_trial
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import CosineRanking
-from vireid.retrieval.rerank import KReciprocalRanking
+from vireid.retrieval.reranking import KReciprocalRanking
 from vireid.types import Features, VireidError
 
 CURVE_RANKS = 50

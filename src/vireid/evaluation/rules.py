@@ -73,4 +73,4 @@ def removed(rule: MatchRule, query: Labels, gallery: Labels) -> Tensor | None:
 
 
 RULES = {name: find_layout(name).rule for name in BUILTIN}
-"""The rules of the layouts of this package, by name."""
+"""The rule of each layout of this package, by its name."""

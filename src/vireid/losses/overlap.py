@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.losses.functional import response_centre
+from vireid.types import VireidError
 
 
 class OverlapPenalty(nn.Module):
@@ -24,6 +25,14 @@ class OverlapPenalty(nn.Module):
         separation: S in those pixels.
         temperature: of the softmax, in units of the response.
         power: exponent of the GeM over channels, eq. 4.
+
+    Examples:
+        >>> import torch, vireid
+        >>> maps = torch.zeros(1, 2, 3, 4, 2)  # of two branches: 3 channels on a grid of 4 x 2 cells, 8 pixels each
+        >>> maps[:, 0, :, 0, 0] = maps[:, 1, :, 3, 0] = 1  # which respond in the first and the last row
+        >>> labels = modalities = torch.zeros(1)
+        >>> vireid.OverlapPenalty((32, 16), separation=100, centre="hard")(maps, labels, modalities)  # 100 - 3 * 8
+        tensor(76.)
     """
 
     def __init__(
@@ -42,10 +51,10 @@ class OverlapPenalty(nn.Module):
         """Scalar penalty of the branches' maps (b, branches, c, h, w); labels and modalities (b,) play no part.
 
         Raises:
-            ValueError: fewer than two branches.
+            VireidError: fewer than two branches.
         """
         if embeddings.ndim != 5 or embeddings.shape[1] < 2:
-            raise ValueError(f"expected maps (b, branches >= 2, c, h, w), got shape {tuple(embeddings.shape)}")
+            raise VireidError(f"maps: expected (b, branches >= 2, c, h, w), got shape {tuple(embeddings.shape)}")
         temperature = self.temperature if self.centre == "soft" else None
         cell = torch.tensor(
             [image / grid for image, grid in zip(self.image_size, embeddings.shape[3:], strict=True)],

@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 def train(
     recipe: Recipe,
     dataset: Dataset,
-    out: Path,
+    out: Path | str,
     *,
     resume: bool = False,
     device: torch.device | None = None,
@@ -58,7 +58,16 @@ def train(
     Raises:
         VireidError: bad data or weights, a run already in ``out``, a non-finite loss, a full disk.
         KeyboardInterrupt: stopped by the user after a checkpoint of the exact batch.
+
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
+        >>> size = ["data.height=64", "data.width=32", "model.base_width=8"]
+        >>> recipe = vireid.load_recipe("small", [*size, "schedule.epochs=1"])
+        >>> vireid.train(recipe, data, "runs/tiny").as_posix()
+        'runs/tiny'
     """
+    out = Path(out)
     if recipe.data.kind == "synthetic" and not dataset.rendered:
         raise VireidError("data: the recipe renders its own set (data.kind=synthetic); leave --data out")
     device = device or default_device()
