@@ -15,7 +15,7 @@ import pytest
 import vireid
 
 LAZY = ("vireid", "vireid.data", "vireid.losses", "vireid.methods", "vireid.models", "vireid.training")
-PACKAGES = (*LAZY, "vireid.evaluation", "vireid.retrieval", "vireid.synthetic")
+PACKAGES = (*LAZY, "vireid.evaluation", "vireid.layouts", "vireid.retrieval", "vireid.synthetic")
 
 
 @pytest.mark.parametrize("name", PACKAGES)
