@@ -60,7 +60,7 @@ def build_objective(recipe: Recipe, classes: int, methods: Mapping[str, Method] 
     entries: dict[str, Mapping[str, Any]] = {"identity": {"weight": config.identity}}
     entries |= {name: dataclasses.asdict(getattr(config, name)) for name in NAMED_LOSSES[1:]}
     for method in (methods or {}).values():
-        entries.update(method.losses())
+        entries |= {name: entry for name, entry in method.losses().items() if name not in entries}
     entries |= {name: {**entries.get(name, {}), **entry} for name, entry in config.others.items()}
     losses = {}
     for name, entry in entries.items():

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -29,6 +30,9 @@ def test_equal_settings_are_one_run_whatever_spells_them() -> None:
     assert make_job("small", ["data.erase=0.3"], 1) == make_job("small", [], 1)
     assert make_job("small", ["data.erase=0", "model.branches=1"], 0).name == "small--branches=1--erase=0-seed0"
     assert make_job("small", [], 0, trial=2).name == "small-seed0-trial2"
+    mine = make_job("small", ["loss.my.losses:Focal.weight=0.5"], 0)
+    assert re.fullmatch(r"small--loss\.my\.losses_Focal=weight--[0-9a-f]{8}-seed0", mine.name)
+    assert mine.name != make_job("small", ["loss.my.losses:Focal.weight=1"], 0).name
     assert make_job("small", ["model.weights=/a/b"], 0).name != make_job("small", ["model.weights=/a_b"], 0).name
 
 
