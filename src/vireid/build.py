@@ -20,13 +20,13 @@ from vireid.plugins import build, find
 from vireid.types import VireidError
 
 
-def new_network(config: ModelConfig, classes: int) -> TwoStreamNetwork:
-    """Build a network with its methods; ``config.weights`` is not read.
+def new_network(config: ModelConfig, classes: int, size: tuple[int, int] = (288, 144)) -> TwoStreamNetwork:
+    """Build a network with its methods; ``config.weights`` is not read. The arguments are those of `TwoStreamNetwork`.
 
     Raises:
-        VireidError: see `build_methods`.
+        VireidError: see `build_methods` and `vireid.models.backbone.build_backbone`.
     """
-    return TwoStreamNetwork(config, classes, build_methods(config))
+    return TwoStreamNetwork(config, classes, build_methods(config), size=size)
 
 
 def build_methods(config: ModelConfig) -> dict[str, Method]:
@@ -56,7 +56,7 @@ def build_objective(recipe: Recipe, classes: int, methods: Mapping[str, Method] 
         VireidError: an unknown loss or option, an option of the wrong type or range, or no loss of a weight above 0.
     """
     config, data = recipe.loss, recipe.data
-    given = {"image_size": (data.height, data.width), "classes": classes}
+    given = {"image_size": data.size, "classes": classes}
     entries: dict[str, Mapping[str, Any]] = {"identity": {"weight": config.identity}}
     entries |= {name: dataclasses.asdict(getattr(config, name)) for name in NAMED_LOSSES[1:]}
     for method in (methods or {}).values():

@@ -20,8 +20,9 @@ _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstr
 
 
 Level = Annotated[float, Field(ge=0, le=1)]
-Methods = dict[str, dict[str, JsonValue]]
-Losses = dict[str, dict[str, JsonValue]]
+Options = dict[str, JsonValue]
+Methods = dict[str, Options]
+Losses = dict[str, Options]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -48,8 +49,8 @@ class DialConfig:
 class SyntheticConfig:
     """The set that is rendered where the data are of kind synthetic."""
 
-    like: Literal["sysu", "regdb", "llcm", "folder"] = "sysu"
-    """Layout, and with it cameras and evaluation protocol."""
+    like: str = "sysu"
+    """Layout, and with it cameras and evaluation protocol: a name, or package.module:NAME."""
     identities: int = Field(default=491, ge=2)
     """People, of whom the real set's share is for testing."""
     images: int | None = Field(default=4, ge=1)
@@ -68,6 +69,8 @@ class DataConfig:
 
     kind: Literal["files", "synthetic"] = "files"
     """files: a data set on disk; synthetic: a set without files, whose images are rendered when they are needed."""
+    layout: str | None = None
+    """Layout of the data set, a name or package.module:NAME; null: told from its folders."""
     synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
     """The rendered set."""
     height: int = Field(default=288, ge=32, le=2048)
@@ -90,6 +93,11 @@ class DataConfig:
     """Show every visible image of a batch twice, as it is and exchanged (CAJ); exchange is for the second then."""
     holdout: float = Field(default=0.5, gt=0, lt=1)
     """Share of a plain folder's identities kept from training for evaluation; the other layouts have lists."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the network input in pixels."""
+        return self.height, self.width
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -114,16 +122,18 @@ class WeakeningConfig:
 class ModelConfig:
     """The two-stream network, section 3.1 and 3.3."""
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
-    """Residual network of the trunk."""
+    backbone: str = Field(default="resnet50", min_length=1)
+    """Network of the trunk: one of docs/backbones.md, an installed package's, or package.module:Class."""
+    options: Options = Field(default_factory=dict)
+    """Options of the backbone."""
     base_width: int = Field(default=64, ge=8, le=256)
-    """Channels of the first stage; below 64 the network is a narrow one that no published weights fit."""
+    """Channels of a ResNet's first stage; below 64 it is a narrow one that no published weights fit."""
     weights: str = Field(default="imagenet", min_length=1)
-    """Start of the trunk: imagenet (downloaded), none (from scratch), or a .pth or .safetensors file."""
+    """Start of the trunk: none (from scratch), imagenet or another published name, or a .pth or .safetensors file."""
     shared_from: Literal["input", "layer1", "layer2"] = "layer2"
     """First stage that both modalities share: layer2 (the paper's), layer1 (AGW), input (one stream for both)."""
     last_stride: Literal[1, 2] = 1
-    """Stride of layer4."""
+    """Stride of a ResNet's layer4."""
     branches: int = Field(default=2, ge=1, le=8)
     """Copies of layer4 (SLN); 1 is the baseline."""
     gem_power: float = Field(default=3.0, ge=1, le=20)

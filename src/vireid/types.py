@@ -10,14 +10,12 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
-
-Layout = Literal["sysu", "regdb", "llcm", "folder"]
 
 
 class VireidError(ValueError):
@@ -76,6 +74,10 @@ class Sample:
 class Dataset:
     """One data set as its layout gives it, already split into training and test identities.
 
+    ``layout`` is the name or ``package.module:NAME`` by which `vireid.layouts.find_layout` knows its rules. ``queries``
+    are the rows of ``test`` that are queries, the others being the gallery, where the set itself says so. ``labels`` is
+    the file that says who is on the images, where their paths do not; ``names`` what identities are called, where not
+    as the images' folders.
     ``gallery_permutations`` holds the official SYSU-MM01 draws: ``[(camera, identity)]`` is an int array of
     shape (trials, images), 0-based positions in the sorted file list of that camera and identity.
     ``trial`` is the number of the RegDB split (1 to 10), None elsewhere. ``rendered`` is the record of a synthetic set
@@ -88,13 +90,30 @@ class Dataset:
         ('regdb', 1, 4, 4)
     """
 
-    layout: Layout
+    layout: str
     root: Path
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     trial: int | None = None
     gallery_permutations: dict[tuple[int, int], npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
     rendered: dict[str, Any] | None = None
+    queries: tuple[int, ...] | None = None
+    labels: Path | None = None
+    names: dict[int, str] | None = field(default=None, repr=False)
+
+    @property
+    def source(self) -> Path:
+        """What it was opened by: its folder, or the file that lists its images."""
+        return self.labels or self.root
+
+    @property
+    def name(self) -> str:
+        """What reports and folders of results call it."""
+        return self.source.resolve().name
+
+    def identity_name(self, sample: Sample) -> str:
+        """The identity of one of its samples as the data set spells it."""
+        return sample.path.parent.name if self.names is None else self.names[sample.identity]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +16,9 @@ from vireid.data.live import ROOT, live_dataset, live_settings
 from vireid.data.rendered import render
 from vireid.runs.evaluate import evaluate_runs
 from vireid.synthetic import write_tree
+from vireid.synthetic.settings import rendered_layouts
 from vireid.training.run import train
-from vireid.types import Dataset, Layout, VireidError
+from vireid.types import Dataset, VireidError
 
 
 def config(**fields: Any) -> DataConfig:
@@ -32,8 +33,8 @@ def records(dataset: Dataset) -> list[set[tuple[str, int, int, int]]]:
     ]
 
 
-@pytest.mark.parametrize("like", get_args(Layout))
-def test_records_are_those_that_the_loader_finds_in_the_tree(like: Layout, tmp_path: Path) -> None:
+@pytest.mark.parametrize("like", rendered_layouts())
+def test_records_are_those_that_the_loader_finds_in_the_tree(like: str, tmp_path: Path) -> None:
     settings = live_settings(config(like=like))
     write_tree(tmp_path / "set", settings)
     tree, live = open_dataset(tmp_path / "set", 3), live_dataset(settings, 3)

@@ -11,11 +11,11 @@ from vireid.parallel import Progress
 from vireid.synthetic.difficulty import Difficulty
 from vireid.synthetic.settings import synthetic_set
 from vireid.synthetic.tree import write_tree
-from vireid.types import Dataset, Layout
+from vireid.types import Dataset
 
 
 def render(
-    like: Layout = "sysu",
+    like: str = "sysu",
     identities: int | None = None,
     *,
     images: int | None = None,
@@ -35,7 +35,7 @@ def render(
     when it is first needed and then kept in memory.
 
     Args:
-        like: layout, and with it cameras, lists and evaluation protocol.
+        like: name of a layout, and with it cameras, lists and evaluation protocol.
         identities: people; by default as many as the real set has.
         images: pictures of a person by a camera (LLCM: and modality); by default as many as in the real set.
         height: of the pictures in pixels, and ``width``; without ``out`` they have to be those of the network's input.

@@ -23,7 +23,8 @@ from vireid.types import Modality
 def model_fingerprint(run: Run) -> str:
     """SHA-256 over the run's tensors and over what of its recipe decides a feature: the input's size and the model."""
     recipe = run.recipe.to_dict()
-    model = {name: value for name, value in recipe["model"].items() if name != "weights"}  # where training began
+    # Without where training began, and without what earlier versions had no field for, as long as it is not used.
+    model = {k: v for k, v in recipe["model"].items() if k != "weights" and (k, v) != ("options", {})}
     shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
     state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     for name, value in sorted(portable(run.network.state_dict()).items()):

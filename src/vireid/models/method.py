@@ -39,7 +39,8 @@ class Method(nn.Module):
         feature is the mean of the image's and its copy's, both normalised.
 
         Args:
-            images: (b, 3, h, w), those of `images`. features: (b, c, h', w'), what ``stem`` made of them.
+            images: (b, 3, h, w), those of `images`. features: (b, c, h', w'), what ``stem`` made of them; of a
+                transformer the grid, and the copies get the class tokens of their images.
             stem: the modality's.
 
         Returns:
@@ -48,7 +49,7 @@ class Method(nn.Module):
         return None
 
     def block(self, features: Tensor, stage: str, index: int) -> Tensor:
-        """Change the output (b, c, h, w) of residual block ``index`` (from 0) of a shared ``stage`` ("layer2" ...)."""
+        """Change the output (b, c, h, w) of block ``index`` (from 0) of a shared ``stage`` ("layer2" ...)."""
         return features
 
     def branch(self, classes: int) -> Branch | None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import Shared, Stage, Tokens, build_backbone, initialise, join, map_of, split, with_map
 from vireid.models.method import Method, overrides
-from vireid.models.resnet import Stage, Stem, initialise, make_stage
 from vireid.models.segmented import Branch
 from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.models.weights import load_trunk
@@ -43,23 +43,35 @@ class TwoStreamNetwork(nn.Module):
         config: architecture; ``weights`` is not read here, see `build_network`.
         classes: training identities.
         methods: those of ``config.methods``, see `vireid.build.build_methods`.
+        size: height and width of the images in pixels, for a backbone that has an embedding of every position.
 
     Raises:
-        VireidError: the methods are not those of the config.
+        VireidError: the methods are not those of the config, or see `build_backbone`.
     """
 
-    def __init__(self, config: ModelConfig, classes: int, methods: Mapping[str, Method] | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        classes: int,
+        methods: Mapping[str, Method] | None = None,
+        *,
+        size: tuple[int, int] = (288, 144),
+    ) -> None:
         super().__init__()
         methods = methods or {}
         if sorted(methods) != sorted(config.methods):
             given, asked = (", ".join(sorted(names)) or "none" for names in (methods, config.methods))
             raise VireidError(f"model.methods: expected {asked}, got {given}; pass build_methods(config)")
-        backbone, width, own_layer1 = config.backbone, config.base_width, config.shared_from == "layer2"
-        self.visible = Stem(backbone, width, own_layer1)
-        self.infrared = None if config.shared_from == "input" else Stem(backbone, width, own_layer1)
-        self.layer1 = None if own_layer1 else make_stage(backbone, width, 1, 1)
-        self.layer2 = make_stage(backbone, width, 2, 2)
-        self.layer3 = make_stage(backbone, width, 3, 2)
+        self.backbone = backbone = build_backbone(config, size)
+        own_layer1 = config.shared_from == "layer2"
+        # From zero: with published weights the network starts as the published one.
+        embeddings = nn.Parameter(torch.zeros(len(Modality), backbone.channels[0])) if backbone.tokens else None
+        self.modality: nn.Parameter | None = embeddings
+        self.visible = backbone.stem(own_layer1)
+        self.infrared = None if config.shared_from == "input" else backbone.stem(own_layer1)
+        self.layer1 = None if own_layer1 else backbone.stage(1)
+        self.layer2 = backbone.stage(2)
+        self.layer3 = backbone.stage(3)
         self.weakening = nn.ModuleDict({stage: _weakening(config) for stage in config.weakening.after})
         self.branches = nn.ModuleList(_branch(config, classes, methods) for _ in range(config.branches))
         initialise(self)
@@ -73,18 +85,18 @@ class TwoStreamNetwork(nn.Module):
         """
         sides = [(m, x) for m, x in zip(Modality, (visible, infrared), strict=True) if x is not None]
         features = self._stem_features(sides)
-        shared = torch.cat(features) if len(features) > 1 else features[0]
+        shared = join(features)
         for name, stage in self.stages().items():
             shared = stage(shared, partial(self._after_block, name) if self._methods_with("block") else None)
             if name in self.weakening:
-                shared = self.weakening[name](shared)
+                shared = with_map(shared, self.weakening[name](map_of(shared)))
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
         forms = len(features) // len(sides)
         output = Output(maps, tuple(chain(*pooled)), tuple(chain(*normed)), tuple(chain(*logits)), forms)
         return output if self.training or forms == 1 else _folded(output, forms)
 
-    def stems(self) -> list[Stem]:
+    def stems(self) -> list[nn.Module]:
         """One stem, or one for each modality."""
         return [self.visible] if self.infrared is None else [self.visible, self.infrared]
 
@@ -103,22 +115,28 @@ class TwoStreamNetwork(nn.Module):
         yield from ((f"{name}.", stage) for name, stage in self.stages().items())
         yield from (("layer4.", branch.layer4) for branch in self._branches())
 
-    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> list[Tensor]:
+    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> list[Shared]:
         """Features of the images of each modality, then of their copies."""
         for method in self._methods_with("images").values():
             sides = [(modality, method.images(images, modality)) for modality, images in sides]
         stems = [self.visible if m is Modality.VISIBLE else self.infrared or self.visible for m, _ in sides]
         if self.infrared is None:
             whole = self.visible(torch.cat([images for _, images in sides]))
-            features = list(whole.split([images.shape[0] for _, images in sides]))
+            features = split(whole, [images.shape[0] for _, images in sides])
         else:
             features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
-        copies = [
-            method.copy(images, feature, modality, stem)
-            for method in self._methods_with("copy").values()
-            for stem, feature, (modality, images) in zip(stems, features, sides, strict=True)
-        ]
-        return features + [copy for copy in copies if copy is not None]
+        rows = [(modality, feature) for feature, (modality, _) in zip(features, sides, strict=True)]
+        for method in self._methods_with("copy").values():
+            for stem, feature, (modality, images) in zip(stems, features, sides, strict=True):
+                copy = method.copy(images, map_of(feature), modality, partial(_map_of_images, stem))
+                if copy is not None:
+                    rows.append((modality, with_map(feature, copy)))
+        return [self._with_modality(feature, modality) for modality, feature in rows]
+
+    def _with_modality(self, x: Shared, modality: Modality) -> Shared:
+        if self.modality is None or not isinstance(x, Tokens):
+            return x
+        return Tokens(x.values + self.modality[modality], x.height, x.width)
 
     def _after_block(self, stage: str, features: Tensor, index: int) -> Tensor:
         for method in self._methods_with("block").values():
@@ -149,6 +167,10 @@ def _folded(output: Output, forms: int) -> Output:
     return Output(maps, mean(output.pooled), mean(output.normed), output.logits)
 
 
+def _map_of_images(stem: nn.Module, images: Tensor) -> Tensor:
+    return map_of(stem(images))
+
+
 def _branch(config: ModelConfig, classes: int, methods: Mapping[str, Method]) -> Branch:
     made = [branch for method in methods.values() if (branch := method.branch(classes)) is not None]
     return made[0] if made else Branch(config, classes)
@@ -159,13 +181,19 @@ def _weakening(config: ModelConfig) -> DynamicFeatureWeakening:
     return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference)
 
 
-def build_network(config: ModelConfig, classes: int, methods: Mapping[str, Method] | None = None) -> TwoStreamNetwork:
+def build_network(
+    config: ModelConfig,
+    classes: int,
+    methods: Mapping[str, Method] | None = None,
+    *,
+    size: tuple[int, int] = (288, 144),
+) -> TwoStreamNetwork:
     """Build the network and start its trunk from ``config.weights``; the arguments are those of `TwoStreamNetwork`.
 
     Raises:
-        VireidError: weights that cannot be had, read or fitted.
+        VireidError: see `TwoStreamNetwork`; weights that cannot be had, read or fitted.
     """
-    network = TwoStreamNetwork(config, classes, methods)
+    network = TwoStreamNetwork(config, classes, methods, size=size)
     if config.weights != "none":
-        load_trunk(network.trunk(), config)
+        load_trunk(network.trunk(), network.backbone)
     return network

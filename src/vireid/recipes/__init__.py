@@ -103,6 +103,8 @@ def _plugins(recipe: Recipe) -> list[tuple[Kind, str, list[str]]]:
         ("method", "model.methods", list(recipe.model.methods)),
         ("loss", "loss", list(recipe.loss.others)),
         ("backbone", "model.backbone", [recipe.model.backbone]),
+        ("layout", "data.layout", [recipe.data.layout] if recipe.data.layout else []),
+        ("layout", "data.synthetic.like", [recipe.data.synthetic.like]),
     ]
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from vireid.files import read_json, write_json
-from vireid.reproduce.grid import Grid, Search
+from vireid.layouts import Search
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.runs.evaluate import evaluate_runs
 from vireid.types import VireidError
@@ -78,7 +79,7 @@ def values(grid: Grid, jobs: Sequence[Job], search: Search, method: str = "cosin
 
 def _one(grid: Grid, job: Job, search: Search, method: str) -> dict[str, float]:
     wanted = {
-        "search": search.search,
+        "search": search.name,
         "direction": search.direction,
         "method": method,
         "feature": "after BNNeck",

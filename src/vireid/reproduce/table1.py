@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from vireid.figures.points import Series, points_figure
-from vireid.reproduce.grid import PAPER_NAMES, Grid
+from vireid.reproduce.grid import Grid, printed_layouts
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value, values, with_paper
 from vireid.reproduce.published import number, published
 from vireid.reproduce.tables import MEASURED, Block, ResultTable, Row
 from vireid.reproduce.variants import NO_DFW, NO_RE, NO_SLN, require_full_method
-from vireid.types import Layout
 
 COLUMNS = {"r1": "R1", "r10": "R10", "r20": "R20", "map": "mAP"}
-PAPER: dict[Layout, str] = {"sysu": "All search", "regdb": "Visible to thermal"}
 CAPTION = (
     "Table 1, ablation of dynamic feature weakening (DFW), the segmented learning network (SLN) and random erasing "
     f"(RE): {MEASURED}"
@@ -41,13 +39,13 @@ def make(grid: Grid) -> Product:
     search = grid.searches[0]
     blocks = [
         Block(
-            f"{PAPER_NAMES[layout]} (paper)",
+            f"{layout.title} (paper)",
             "published",
-            f"{PAPER_NAMES[layout]} (paper)",
-            ((title, 4),),
-            _printed(layout),
+            f"{layout.title} (paper)",
+            ((layout.printed, 4),),
+            _printed(name),
         )
-        for layout, title in PAPER.items()
+        for name, layout in printed_layouts().items()
     ]
     printed = {row.keys: row.values for row in _printed(grid.dataset.layout)} if grid.in_paper else {}
     ours = []
@@ -59,7 +57,7 @@ def make(grid: Grid) -> Product:
     return Product(table, points_figure(_series(table), ["\n".join(_parts(row)) for row in rows()], ""))
 
 
-def _printed(layout: Layout) -> tuple[Row, ...]:
+def _printed(layout: str) -> tuple[Row, ...]:
     def value(text: str) -> Value | None:
         found = number(text)
         return None if found is None else Value(found)

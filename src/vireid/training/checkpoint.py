@@ -168,7 +168,7 @@ def load_run(folder: Path | str, device: torch.device | None = None) -> Run:
     check_embedded_recipe(recipe, f"{folder / RUN}: recipe")
     if not isinstance(info["classes"], int) or not 1 <= info["classes"] <= 10_000_000:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
-    network = new_network(recipe.model, info["classes"])
+    network = new_network(recipe.model, info["classes"], recipe.data.size)
     load_weights(network, folder / MODEL)
     # as training runs it: of mixed layouts every convolution would be converted back and forth
     network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -18,7 +18,6 @@ import vireid
 from vireid.build import build_methods, build_objective
 from vireid.config import Recipe
 from vireid.data.layouts import open_pixels, record_of
-from vireid.data.listing import require_both_modalities
 from vireid.files import atomic_path, disk_error, read_json, write_json
 from vireid.models.network import build_network
 from vireid.recipes import parse_recipe
@@ -26,7 +25,7 @@ from vireid.training.checkpoint import MODEL, RUN, checkpoints
 from vireid.training.device import default_device, describe, resolve_precision
 from vireid.training.loop import Loop
 from vireid.training.monitor import Monitor
-from vireid.training.split import fingerprint, folder_names, split_training
+from vireid.training.split import fingerprint, folder_names, require_modalities, split_training
 from vireid.training.validation import Validation
 from vireid.types import Dataset, VireidError
 
@@ -74,7 +73,7 @@ def train(
     device = device or default_device()
     setup = recipe.training
     samples, held = split_training(dataset, recipe.data.holdout, setup.validation, setup.seed)
-    require_both_modalities(samples)
+    require_modalities(dataset, samples, recipe.loss)
     info = _describe(recipe, dataset, device) | {
         "classes": len({s.identity for s in samples}),
         "training_identities": sorted({s.identity for s in samples}),
@@ -87,7 +86,7 @@ def train(
         return out
     torch.manual_seed(setup.seed)
     methods = build_methods(recipe.model)
-    network = build_network(recipe.model, info["classes"], methods)
+    network = build_network(recipe.model, info["classes"], methods, size=recipe.data.size)
     objective = build_objective(recipe, info["classes"], methods)
     store = open_pixels(dataset, samples, recipe.data, cache, progress)
     validation = None
@@ -164,7 +163,7 @@ def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[st
     return {
         "recipe": recipe.to_dict(),
         "seed": recipe.training.seed,
-        "data": None if dataset.rendered else str(dataset.root.resolve()),
+        "data": None if dataset.rendered else str(dataset.source.resolve()),
         "layout": dataset.layout,
         "trial": dataset.trial,
         "fingerprint": fingerprint(dataset),
