@@ -14,7 +14,15 @@ import pytest
 
 import vireid
 
-LAZY = ("vireid", "vireid.data", "vireid.losses", "vireid.methods", "vireid.models", "vireid.training")
+LAZY = (
+    "vireid",
+    "vireid.data",
+    "vireid.figures",
+    "vireid.losses",
+    "vireid.methods",
+    "vireid.models",
+    "vireid.training",
+)
 PACKAGES = (*LAZY, "vireid.evaluation", "vireid.layouts", "vireid.retrieval", "vireid.synthetic")
 
 
