@@ -16,10 +16,7 @@ from vireid.deploy.export import export_run
 from vireid.deploy.load import load_embedder
 from vireid.models.network import build_network
 from vireid.recipes import load_recipe
-<<<<<<< HEAD
-=======
 from vireid.report.pictures import stage_maps
->>>>>>> backbone
 from vireid.training.checkpoint import load_run
 from vireid.training.run import train
 from vireid.types import Modality
