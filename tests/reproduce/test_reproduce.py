@@ -50,7 +50,7 @@ def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
     plan = plan_reproduction("table1", grid)
     assert [p.state for p in plan.plan] == ["to train"] * 14
     assert all(p.seconds > 0 for p in plan.plan)
-    (folder,) = reproduce(plan, ["vireid", "reproduce", "table1", "--data", str(grid.data)], say=lambda _: None)
+    (folder,) = reproduce(plan, ["vireid", "reproduce", "table1", "--data", str(grid.data)])
     assert {p.suffix for p in folder.iterdir()} == {".csv", ".tex", ".pdf", ".png", ".txt"}
     assert {p.name for p in folder.glob("*.csv")} == {"table1.csv", "differences.csv", "runs.csv"}
     with (folder / "table1.csv").open() as file:
@@ -159,7 +159,7 @@ def test_a_failed_run_takes_only_the_tables_it_belongs_to(
         assert not (grid.out / "fig1").exists()
         assert "Fig. 6" in (grid.out / "index.html").read_text()
     shutil.rmtree(grid.folder(baseline))
-    reproduce(plan_reproduction("fig1", grid), ["vireid"], say=lambda _: None)
+    reproduce(plan_reproduction("fig1", grid), ["vireid"])
     assert (grid.out / "fig1" / "commands.txt").is_file()
 
 
