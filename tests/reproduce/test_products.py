@@ -181,6 +181,7 @@ def test_fig1_holds_shares_before_and_after_dfw_in_both_models(grid: Grid) -> No
     for key in expected:
         assert 0 < float(found[key]["body"]) < 100
         assert 0 < float(found[key]["strong"]) < 100
+        assert -100 <= float(found[key]["correlation"]) <= 100
     for modality in ("visible", "infrared"):
         assert 0 < float(found["any", modality, "area of the body"]["body"]) < 100
     assert all("1 seed" in line["data"] for line in measured(grid, "fig1"))

@@ -14,7 +14,9 @@ OutOption = Annotated[Path, Parameter(help="Folder of the runs, which tables sha
 
 
 def reproduce(
-    item: Annotated[str, Parameter(help="Table or figure: table1 to table4, fig1, fig3 to fig6, or all.")],
+    item: Annotated[
+        str, Parameter(help="Table or figure (table1 to table4, fig1, fig3 to fig6, all) or study file (.yaml).")
+    ],
     *overrides: Overrides,
     data: Annotated[
         Path | None, Parameter(help="Root folder of the data set; by default synvi-1 is rendered into the out folder.")
@@ -35,13 +37,18 @@ def reproduce(
 
     Example: `vireid reproduce table1 --seeds 3`
     """
+    from vireid.reproduce.ablation import read_study
     from vireid.reproduce.command import plan_reproduction, with_images
     from vireid.reproduce.command import reproduce as run
     from vireid.reproduce.grid import make_grid
     from vireid.reproduce.terminal import shown_plan
 
+    study = read_study(Path(item)) if item.endswith((".yaml", ".yml")) else None
+    if study:
+        recipe, overrides = recipe or study.recipe, (*study.set, *overrides)
+        seeds = seeds if seeds is not None or quick else study.seeds
     grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides)
-    planned = plan_reproduction(item, grid)
+    planned = plan_reproduction(item, grid, study)
     print_tables(shown_plan(planned))
     if not dry_run:
         with bars() as bar:

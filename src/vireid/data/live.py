@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vireid.config import DataConfig
 from vireid.data.pixels import PixelStore
-from vireid.synthetic.difficulty import Difficulty
+from vireid.difficulty import Difficulty
 from vireid.synthetic.plans import plan, split
 from vireid.synthetic.settings import SyntheticSet, from_record, synthetic_set
 from vireid.synthetic.workers import BATCH, DEVICE_BATCH, pictures

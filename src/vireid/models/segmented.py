@@ -23,6 +23,9 @@ class Branch(nn.Module):
         super().__init__()
         channels = stage_channels(config.backbone, config.base_width, 4)
         self.layer4 = make_stage(config.backbone, config.base_width, 4, config.last_stride)
+        for part in self.layer4.modules():
+            if isinstance(part, nn.Conv2d) and part.kernel_size != (1, 1):
+                part.padding_mode = config.padding
         self.pool = GeneralisedMean(config.gem_power)
         self.bnneck = nn.BatchNorm1d(channels)
         self.bnneck.bias.requires_grad_(False)  # the neck centres features; a learned shift would undo that
