@@ -65,20 +65,20 @@ class OverlapPenalty(nn.Module):
         self.temperature, self.power = temperature, power
         self.relative, self.standardise = relative, standardise
 
-    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
         """Scalar penalty of the branches' maps (b, branches, c, h, w); labels and modalities (b,) play no part.
 
         Raises:
             VireidError: fewer than two branches.
         """
-        if embeddings.ndim != 5 or embeddings.shape[1] < 2:
-            raise VireidError(f"maps: expected (b, branches >= 2, c, h, w), got shape {tuple(embeddings.shape)}")
+        if maps.ndim != 5 or maps.shape[1] < 2:
+            raise VireidError(f"maps: expected (b, branches >= 2, c, h, w), got shape {tuple(maps.shape)}")
         temperature = self.temperature if self.centre == "soft" else None
         cell = torch.tensor(
-            [image / grid for image, grid in zip(self.image_size, embeddings.shape[3:], strict=True)],
-            device=embeddings.device,
+            [image / grid for image, grid in zip(self.image_size, maps.shape[3:], strict=True)],
+            device=maps.device,
         )
-        centres = [centre_of(self._response(maps), temperature) * cell for maps in embeddings.unbind(1)]
+        centres = [centre_of(self._response(branch), temperature) * cell for branch in maps.unbind(1)]
         # The floor keeps the gradient finite where two centres coincide.
         distances = [(a - b).square().sum(1).clamp_min(1e-12).sqrt() for a, b in combinations(centres, 2)]
         return (self.separation - torch.stack(distances)).relu().mean()
