@@ -41,8 +41,8 @@ DialConfig: Any = dataclass(frozen=True, config=_STRICT)(type("DialConfig", (), 
 class SyntheticConfig:
     """The set that is rendered where the data are of kind synthetic."""
 
-    like: Literal["sysu", "regdb", "llcm", "folder"] = "sysu"
-    """Layout, and with it cameras and evaluation protocol."""
+    like: str = "sysu"
+    """Layout, and with it cameras and evaluation protocol: a name, or package.module:NAME."""
     identities: int = Field(default=491, ge=2)
     """People, of whom the real set's share is for testing."""
     images: int | None = Field(default=4, ge=1)
@@ -61,6 +61,8 @@ class DataConfig:
 
     kind: Literal["files", "synthetic"] = "files"
     """files: a data set on disk; synthetic: a set without files, whose images are rendered when they are needed."""
+    layout: str | None = None
+    """Layout of the data set, a name or package.module:NAME; null: told from its folders."""
     synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
     """The rendered set."""
     height: int = Field(default=288, ge=32, le=2048)
@@ -283,7 +285,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class Recipe:
-    """All settings of one run."""
+    """All settings of one run.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.Recipe(name="mine").schedule.epochs
+        60
+    """
 
     name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name shown in reports."""

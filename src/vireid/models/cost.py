@@ -36,6 +36,7 @@ class Cost:
     images_per_second: float
 
     def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
         return asdict(self)
 
 

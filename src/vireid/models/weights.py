@@ -86,8 +86,9 @@ def load_trunk(trunk: Iterable[tuple[str, nn.Module]], backbone: Backbone) -> No
     source = read_tensors(path)
     targets = [(prefix + name, x) for prefix, module in trunk for name, x in module.state_dict().items()]
     try:
-        source = backbone.adapt(source)
-        places = [(backbone.source_of(name), target) for name, target in targets]
+        own = _of_run(source)
+        source = own or backbone.adapt(source)
+        places = [(name if own else backbone.source_of(name), target) for name, target in targets]
         _check(source, places)
     except VireidError as error:
         raise VireidError(
@@ -97,6 +98,22 @@ def load_trunk(trunk: Iterable[tuple[str, nn.Module]], backbone: Backbone) -> No
     for name, target in places:
         if name in source:
             target.copy_(source[name])
+
+
+def _of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The trunk of a run's model.safetensors by the names in `TwoStreamNetwork.trunk`; nothing of other weights.
+
+    Both stems get the visible one, which every run has trained that saw visible images, and all branches the first.
+    """
+    if not any(name.startswith("branches.0.layer4.") for name in tensors):
+        return {}
+    places = {"visible.": "", "branches.0.layer4.": "layer4.", **{f"layer{i}.": f"layer{i}." for i in (1, 2, 3)}}
+    return {
+        place + name.removeprefix(prefix): x
+        for name, x in tensors.items()
+        for prefix, place in places.items()
+        if name.startswith(prefix)
+    }
 
 
 def _check(source: dict[str, Tensor], places: list[tuple[str, Tensor]]) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from vireid.build import new_network
 from vireid.config import Recipe
-from vireid.data.listing import require_both_modalities
 from vireid.data.sampler import CrossModalitySampler
 from vireid.files import read_json
 from vireid.models.cost import count_macs
@@ -23,7 +22,7 @@ from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.measured import evaluation_seconds, read_results
 from vireid.reproduce.timing import images_shown, seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
-from vireid.training.split import split_training
+from vireid.training.split import require_modalities, split_training
 from vireid.types import VireidError
 
 State = Literal["finished", "running", "interrupted", "to train", "to evaluate"]
@@ -139,7 +138,7 @@ def _steps(grid: Grid, job: Job) -> int:
     data = job.recipe.data
     setup = job.recipe.training
     samples, _ = split_training(grid.dataset, data.holdout, setup.validation, setup.seed)
-    require_both_modalities(samples)
+    require_modalities(grid.dataset, samples, job.recipe.loss)
     try:
         sampler = CrossModalitySampler(
             [s.identity for s in samples], [s.modality for s in samples], data.identities, data.images, setup.seed

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from vireid.layouts import BUILTIN, find_layout
 from vireid.recipes import load_recipe, shipped_recipes
-from vireid.reproduce.grid import RECIPES, Grid
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.variants import BASELINE
 
-OWN = {*RECIPES.values(), "baseline", "demo", "vit-dfw"}
+OWN = {*(find_layout(name).recipe for name in BUILTIN), "baseline", "demo", "vit-dfw"}
 _BUDGET = (
     *("data.kind", "data.synthetic.", "data.height", "data.width", "data.identities", "data.images", "data.pad"),
     *("model.backbone", "model.options", "model.base_width", "model.weights"),

@@ -23,7 +23,7 @@ def shown_plan(reproduction: Reproduction) -> Group:
     grid, plan = reproduction.grid, reproduction.plan
     several = len(reproduction.items) > 1
     table = Table(box=None, pad_edge=False)
-    for name in (*(["for"] if several else []), "row", "trials" if grid.dataset.layout == "regdb" else "seeds"):
+    for name in (*(["for"] if several else []), "row", "trials" if grid.layout.splits else "seeds"):
         table.add_column(name)
     for name in ("batches\nleft", "expected"):
         table.add_column(name, justify="right")

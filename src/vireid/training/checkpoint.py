@@ -122,7 +122,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, recipe, network in evaluation mode, and ``run.json``."""
+    """A finished run: its folder, recipe, network in evaluation mode, and ``run.json``.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.load_run("runs/tiny").info["training_images"]
+        114
+    """
 
     folder: Path
     recipe: Recipe
@@ -135,12 +141,19 @@ class Run:
         return resolve_precision(self.recipe.training.precision, next(self.network.parameters()).device)
 
 
-def load_run(folder: Path, device: torch.device | None = None) -> Run:
+def load_run(folder: Path | str, device: torch.device | None = None) -> Run:
     """Load a run folder written by training.
 
     Raises:
         VireidError: not a run, not finished, or its weights do not fit its recipe.
+
+    Examples:
+        >>> import vireid
+        >>> run = vireid.load_run("runs/tiny")  # of the example of `vireid.train`
+        >>> run.recipe.name, run.info["layout"], run.network.training
+        ('small', 'sysu', False)
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise VireidError(f"{folder}: no such run; expected a folder that vireid train wrote")
     info = read_json(folder / RUN, "a run.json that vireid train wrote")

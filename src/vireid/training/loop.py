@@ -123,7 +123,7 @@ class Loop:
         lr = learning_rate(self.recipe.schedule, self.step, self.steps_per_epoch)
         set_learning_rate(self.optimizer, lr)
         with autocast(self.device, self.precision):
-            output = self.forward(images[:visible], images[visible:])
+            output = self.forward(*(side if len(side) else None for side in (images[:visible], images[visible:])))
         parts = self.objective(output, labels, modalities)
         values = dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
         if not math.isfinite(values["total"]):
