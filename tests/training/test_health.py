@@ -31,7 +31,6 @@ from vireid.training.health import (
     weakening_health,
 )
 from vireid.training.monitor import read_metrics
-from vireid.training.run import train
 
 CASES: list[tuple[Any, Any]] = [*product(("D1", "D2", "D3"), ("features", "sigmoid", "none"))]
 
