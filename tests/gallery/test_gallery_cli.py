@@ -171,7 +171,7 @@ def test_mistakes_are_one_line(runs: tuple[Path, Path], said, tmp_path: Path) ->
         (("remove", store, "--id", "ffffffffffff"), "no image in the gallery"),
         (("export", store, tmp_path / "out.csv"), ".parquet"),
         (("migrate", store, store), "already"),
-        (("migrate", store, store / "inner" / "sub"), "lies inside the gallery"),
+        (("migrate", store, store / "inner" / "sub"), ": inside the gallery"),
         (("list", store, "--limit", -5), "--limit"),
         (("list", store, "--limit", 10**23), "--limit"),
     ):

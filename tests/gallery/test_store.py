@@ -196,7 +196,7 @@ def test_a_store_that_was_not_made_to_the_end_is_made_by_the_next_command(tmp_pa
     with pytest.raises(VireidError, match=r"neither empty nor a gallery"):
         open_gallery(str(store), create=ColourEmbedder())
     (store / "index.db").rename(tmp_path / "index.db")
-    with pytest.raises(VireidError, match=r"entries.sqlite: has images, but no store.json"):
+    with pytest.raises(VireidError, match=r"entries.sqlite: has images, but store.json is missing"):
         open_gallery(str(store), create=ColourEmbedder())
 
 

@@ -198,7 +198,7 @@ def test_commands_reach_a_service_whose_certificate_an_authority_gave_to_another
         with pytest.raises(VireidError, match="certificate"):  # one of the same authority is not enough
             RemoteGallery(serving["url"], serving["token"], pinned(tmp_path / "other.pem")).info()
         chain.write_text("no certificate")
-        with pytest.raises(VireidError, match="start it again"):
+        with pytest.raises(VireidError, match="restart the service"):
             _service(store)
 
 
