@@ -89,7 +89,7 @@ def test_damage_is_one_line_that_says_what_to_do(runs: tuple[Path, Path], said, 
     (store / "entries.sqlite").write_bytes(good.replace(b"\xff\xd8\xff", b"\xff\xd8\xfe", 1))
     code, out, error = said("verify", store)
     assert (code, "6 images, 1 problems" in out) == (1, True)
-    assert re.fullmatch(rf"{store}/entries.sqlite: image [0-9a-f]{{64}}: .* changed on the disk; .*", error)
+    assert re.fullmatch(rf"{store}/entries.sqlite: image [0-9a-f]{{64}}: .* changed on disk; .*", error)
     (store / "entries.sqlite").write_bytes(b"x" * 10_000)
     expected = rf"vireid: {store}/entries.sqlite: damaged \(file is not a database\); restore it from a backup, or .*"
     for verb in (("verify", store), ("list", store), ("search", store, *query), ("remove", store, "--camera", "gate")):
