@@ -178,7 +178,7 @@ def test_bad_videos_and_boxes_are_one_line(tmp_path: Path, gallery: Gallery) -> 
         with pytest.raises(VireidError, match=r"boxes.csv:2: expected a frame >= 0"):
             add(gallery, film, boxes=boxes)
     boxes.write_text("frame,x,y,w,h\n")
-    with pytest.raises(VireidError, match=r"boxes.csv: no boxes"):
+    with pytest.raises(VireidError, match=r"boxes.csv: contains no boxes"):
         add(gallery, film, boxes=boxes)
     boxes.write_text("frame,x,y,w,h\n0,0,0,9,9\n")
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'vireid[video]'")

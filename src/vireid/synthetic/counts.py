@@ -1,9 +1,9 @@
-"""How many images of whom: the shapes of the real sets, for any number of people.
+"""Image counts per person and camera: the shapes of the real sets, for any number of people.
 
 SYSU-MM01's test part is known image by image: ``sysu_counts.csv`` has one row for each of its 96 people, in sorted
-order, and one column for each camera (as the column counts of the set's ``rand_perm_cam.mat`` give them). Its sums are
-1,374, 1,565, 1,883, 1,918, 1,918 and 1,920. Of the other parts the papers give totals (SYSU-MM01: Wu et al., ICCV 2017;
-LLCM: Zhang and Wang, CVPR 2023); the rows below are drawn and then scaled to hit them.
+order, and one column per camera (from the column counts in the set's ``rand_perm_cam.mat``). The column sums are 1,374,
+1,565, 1,883, 1,918, 1,918 and 1,920. For the other parts the papers give totals (SYSU-MM01: Wu et al., ICCV 2017; LLCM:
+Zhang and Wang, CVPR 2023); their rows are drawn at random and then scaled to match the totals.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ SYSU_TRAINING = (395, 22_258, 11_909)  # people, visible and infrared images
 LLCM_TRAINING = (713, 16_946, 13_975)
 LLCM_TEST = (351, 8_680, 7_166)
 SYSU_INFRARED = np.array([False, False, True, False, False, True])
-OUTDOORS_ONLY, INDOORS_ONLY = 0.43, 0.05  # shares of the training people that come near the published totals
+OUTDOORS_ONLY, INDOORS_ONLY = 0.43, 0.05  # shares of the training people that approximate the published totals
 
 
 def sysu_test(seed: int, people: int) -> Counts:
-    """Images (people, 6) of SYSU-MM01's test people; 96 of them are exactly the real ones, in another order."""
+    """Return images (people, 6) of test people as in SYSU-MM01; for 96 people, exactly the real counts, reordered."""
     return _rows(seed, people, 0)
 
 
 def sysu_training(seed: int, people: int) -> Counts:
-    """Images (people, 6) of SYSU-MM01-like training people: 22,258 and 11,909 for 395 of them.
+    """Return images (people, 6) of training people as in SYSU-MM01: 22,258 and 11,909 for 395 people.
 
-    Rows of the test table, of which some lose the indoor cameras 1 to 3 or the outdoor ones 4 to 6, because the
+    They are rows of the test table; some lose the indoor cameras 1 to 3 or the outdoor ones 4 to 6, because the
     training part has fewer images per person.
     """
     rows = _rows(seed, people, 1)
@@ -49,7 +49,7 @@ def sysu_training(seed: int, people: int) -> Counts:
 
 
 def llcm(seed: int, people: int, training: bool) -> Counts:
-    """Images (people, 9 cameras, 2 modalities) of LLCM-like people: 46,767 for the real 713 and 351.
+    """Return images (people, 9 cameras, 2 modalities) of people as in LLCM: 46,767 for the real 713 and 351.
 
     Everybody passes five to nine cameras, by day and by night.
     """
@@ -65,9 +65,9 @@ def llcm(seed: int, people: int, training: bool) -> Counts:
 
 
 def scaled(counts: Counts, total: int) -> Counts:
-    """Scale whole numbers to an exact sum by largest remainders, the first of equal ones first; 0 stays 0.
+    """Scale integers to an exact sum by largest remainders; of equal remainders the first wins; 0 stays 0.
 
-    Nothing becomes 0 as long as ``total`` is not below ``counts.sum() / smallest count``.
+    No other count becomes 0 as long as ``total`` is at least ``counts.sum() / smallest count``.
     """
     flat = counts.ravel()
     exact = flat * total
@@ -79,7 +79,7 @@ def scaled(counts: Counts, total: int) -> Counts:
 
 
 def _rows(seed: int, people: int, key: int) -> Counts:
-    """Deal out the rows of the real table: all of them once before any comes again."""
+    """Deal out the rows of the real table, each of them once before any is repeated."""
     table = _table()
     rng = stream(seed, 9, key)
     order = np.concatenate([rng.permutation(len(table)) for _ in range(-(-people // len(table)))])

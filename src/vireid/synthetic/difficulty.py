@@ -1,4 +1,4 @@
-"""The difficulty dial: one number for everything, or one for each part of what makes the task hard."""
+"""The difficulty dial: one number for everything, or one for each part that makes the task hard."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vireid.types import VireidError
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard each part of the task is, from 0 (clean) to 1 (hard).
+    """Difficulty of each part of the task, from 0 (clean) to 1 (hard).
 
-    ``viewpoint``: how far people turn and how near they come, so that cameras look down on them; ``light``: sun, colour
-    cast, exposure, lamp, thermal gain; ``occlusion``: things on the floor and other people; ``crop``: the detector's
-    jitter, cut-off feet, heads and sides;
-    ``noise``: sensor noise and motion blur; ``resolution``: rows of the sensor below those of the picture;
-    ``lookalikes``: people of one build and dress, and dyes that the infrared cannot tell apart.
+    ``viewpoint``: how far people turn and how close they come, so that cameras look down on them; ``light``: sun,
+    colour cast, exposure, lamp, thermal gain; ``occlusion``: objects on the floor and other people; ``crop``: jitter of
+    the detector, cut-off feet, heads and sides; ``noise``: sensor noise and motion blur; ``resolution``: fewer sensor
+    rows than rows of the picture; ``lookalikes``: people of similar build and dress, and dyes that look the same in
+    infrared.
 
     Raises ``VireidError`` for a part out of range.
     """
@@ -44,10 +44,10 @@ class Difficulty:
 
     @classmethod
     def of(cls, level: float, parts: Mapping[str, float | None]) -> Difficulty:
-        """Return the dial with every part at ``level`` but those that ``parts`` gives a level of their own."""
+        """Return the dial with every part at ``level``, except those for which ``parts`` gives another level."""
         return replace(cls.even(level), **{name: own for name, own in parts.items() if own is not None})
 
 
 def dial(difficulty: Difficulty | float) -> Difficulty:
-    """Return ``difficulty``, a number standing for the same level of every part."""
+    """Return ``difficulty`` as a dial; a number means the same level for every part."""
     return difficulty if isinstance(difficulty, Difficulty) else Difficulty.even(difficulty)

@@ -1,4 +1,4 @@
-"""What is to be rendered and written where, decided before any pixel is: the four layouts of the real sets."""
+"""Plans of whole sets in the four layouts: which images are rendered and written where, decided beforehand."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vireid.types import Modality
 TRIALS = 10
 REGDB_FOLDERS = {Modality.VISIBLE: "Visible", Modality.INFRARED: "Thermal"}
 LLCM_FOLDERS = {Modality.VISIBLE: "vis", Modality.INFRARED: "nir"}
-REGDB_IMAGES, FOLDER_IMAGES = 10, 4  # per person and modality where the settings give no number
+REGDB_IMAGES, FOLDER_IMAGES = 10, 4  # per person and modality if the settings give no number
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One image to make: where it goes, below the set's folder, and what it shows."""
+    """One image to render: its path in the set's folder, and what it shows."""
 
     path: str
     identity: int
@@ -38,10 +38,10 @@ Draws = dict[tuple[int, int], npt.NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Plan:
-    """All images of a set, in the order in which to make them, and its lists as ``files[path] = content``.
+    """All images of a set, in rendering order, and its lists as ``files[path] = content``.
 
-    ``draws[camera, identity]`` (10, images), where the layout has galleries drawn in advance: row t is a permutation of
-    the images' places, from 0.
+    ``draws[camera, identity]`` (10, images), if the layout has galleries drawn in advance: row t is a permutation of
+    the image indices from 0.
     """
 
     shots: tuple[Shot, ...]
@@ -50,10 +50,10 @@ class Plan:
 
 
 def plan(settings: SyntheticSet) -> Plan:
-    """Decide the images and lists of a set; takes half a second for the largest and touches no file.
+    """Decide the images and lists of a set; this takes half a second for the largest and touches no file.
 
-    The images are in camera order and shuffled within a camera, so that the order in which a disk took them says
-    nothing about who is on them.
+    The images are sorted by camera and shuffled within a camera, so that the order in which they are written says
+    nothing about who is in them.
     """
     shots, files, draws = _LAYOUTS[settings.like](settings)
     shots.sort(key=lambda shot: shot.path)
@@ -79,7 +79,7 @@ def _sysu(settings: SyntheticSet) -> _Layout:
         for identity in range(1, settings.identities + 1)
         for image in range(1, shape[identity - 1, camera - 1] + 1)
     ]
-    cut = max(1, round(len(rest) * 99 / 395)) if len(rest) > 1 else 0  # the real set's share for validation
+    cut = max(1, round(len(rest) * 99 / 395)) if len(rest) > 1 else 0  # the validation share of the real set
     files = {
         f"exp/{name}_id.txt": _row(ids) for name, ids in (("test", test), ("val", rest[:cut]), ("train", rest[cut:]))
     }
@@ -97,7 +97,7 @@ def _draws(shape: counts.Counts, seed: int) -> Draws:
 
 
 def _permutations(draws: Draws, identities: int) -> bytes:
-    """The gallery draws as the real set's file has them: cell [camera][identity] is (10 trials x images), counted from
+    """Return the gallery draws as in the real set's file: cell [camera][identity] is (10 trials x images), counted from
     1."""
     cells = np.empty((6, 1), dtype=object)
     for camera in range(1, 7):
@@ -138,7 +138,7 @@ def _llcm(settings: SyntheticSet) -> _Layout:
         shape[np.array(test) - 1] = counts.llcm(settings.seed, len(test), training=False)
         shape[np.array(rest) - 1] = counts.llcm(settings.seed, len(rest), training=True)
     training = set(rest)
-    # a camera works by day and by night: infrared images count on, so that no two show the same moment
+    # a camera records day and night: infrared image numbers continue the count, so that no two show the same moment
     shots = [
         Shot(f"{prefix}{folder}/cam{camera}/{identity:04d}/{image:04d}.jpg", identity, camera, before + image, spectrum)
         for modality, folder in LLCM_FOLDERS.items()
@@ -181,8 +181,8 @@ def _spectrum(settings: SyntheticSet, modality: Modality) -> Spectrum:
 
 
 def split(settings: SyntheticSet, trial: int | None = None) -> tuple[list[int], list[int]]:
-    """Draw who is for testing and who is not, both in random order; ``regdb`` has a split for each ``trial`` (1 to 10),
-    and in a ``folder`` nobody is for testing."""
+    """Draw the test and training people, both in random order; ``regdb`` has a split for each ``trial`` (1 to 10), and
+    a ``folder`` has no test people."""
     key = () if trial is None else (trial,)
     order = [int(index) + 1 for index in stream(settings.seed, 5, *key).permutation(settings.identities)]
     return order[: settings.test_identities], order[settings.test_identities :]
@@ -193,7 +193,7 @@ def _row(people: Iterable[int]) -> bytes:
 
 
 def _labelled(shots: Iterable[Shot], people: list[int]) -> bytes:
-    """Lines ``path label``, the label being the place among the sorted ``people``."""
+    """Return lines ``path label``, where the label is the index in the sorted ``people``."""
     label = {identity: index for index, identity in enumerate(sorted(people))}
 
     def lines() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a synthetic set is to be: every choice that its bytes depend on."""
+"""Settings of a synthetic set: every choice that its bytes depend on."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from vireid.synthetic.difficulty import Difficulty, dial
 from vireid.synthetic.materials import Spectrum
 from vireid.types import Layout, VireidError
 
-VERSION = 2  # of the files: raised with every change that alters a byte
+VERSION = 2  # of the files: increased with every change that alters a byte
 REAL_SIZES = {"sysu": (491, 96), "regdb": (412, 206), "llcm": (1064, 351)}
-"""Identities of the real sets, and how many of them are for testing."""
+"""Identities of the real sets, and the number of test identities among them."""
 
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """The settings of one synthetic set; `synthetic_set` fills in what a real set decides.
+    """The settings of one synthetic set; `synthetic_set` fills in the values of the real set.
 
-    ``like`` is the layout, ``identities`` the number of people, ``test_identities`` how many of them are for testing
-    (0 for ``folder``, which has no lists), ``images`` the number per person and camera (LLCM: and modality) or None for
-    the counts of the real set, ``height`` and ``width`` those of the images in pixels, ``infrared`` what the infrared
-    cameras see by, ``masks`` whether the people's silhouettes are written too.
+    ``like`` is the layout, ``identities`` the number of people, ``test_identities`` the number of test people among
+    them (0 for ``folder``, which has no lists), ``images`` the number per person and camera (LLCM: and modality) or
+    None for the counts of the real set, ``height`` and ``width`` the image size in pixels, ``infrared`` the spectrum of
+    the infrared cameras, ``masks`` whether silhouettes of the people are written too.
 
     Raises ``VireidError`` for a number out of range.
     """
@@ -54,7 +54,7 @@ class SyntheticSet:
             raise VireidError("infrared: expected near or thermal, got visible")
 
     def record(self) -> dict[str, Any]:
-        """Return what ``synthetic.json`` says; a dial that stands even is one number."""
+        """Return the contents of ``synthetic.json``; a dial with equal parts is one number."""
         levels = asdict(self.difficulty)
         even = len(set(levels.values())) == 1
         plain = {part.name: getattr(self, part.name) for part in fields(self)}
@@ -79,10 +79,10 @@ def synthetic_set(
     infrared: Spectrum | str | None = None,
     masks: bool = False,
 ) -> SyntheticSet:
-    """Settle the settings of a synthetic set; what is None is as in the real set of that layout.
+    """Return the settings of a synthetic set; values that are None are those of the real set in that layout.
 
-    ``identities``: 491 (sysu), 412 (regdb), 1,064 (llcm) or 100 (folder), of which the real set's share is for testing.
-    ``infrared``: thermal for regdb, near elsewhere. Raises ``VireidError`` for a name or number out of range.
+    ``identities``: 491 (sysu), 412 (regdb), 1,064 (llcm) or 100 (folder), with the real set's share of test identities.
+    ``infrared``: thermal for regdb, near otherwise. Raises ``VireidError`` for a name or number out of range.
     """
     if like not in get_args(Layout):
         raise VireidError(f"like: expected {', '.join(get_args(Layout))}, got {like}")
@@ -109,7 +109,7 @@ def synthetic_set(
 
 
 def from_record(record: dict[str, Any]) -> SyntheticSet:
-    """Return the settings that a record of this version stands for: the inverse of `SyntheticSet.record`.
+    """Return the settings in a record of this version: the inverse of `SyntheticSet.record`.
 
     Raises ``VireidError`` for a record of another version or with other fields.
     """
