@@ -1,4 +1,4 @@
-"""What a table is measured on: the data, the recipe, the seeds, and the folder that all tables share."""
+"""The grid of runs behind the tables: the data, the recipe, the seeds, and the folder that all tables share."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from vireid.training.split import fingerprint
 from vireid.types import Dataset, Layout, VireidError
 
 STANDARD = "synvi-1"
-"""The set that is rendered where none is given."""
+"""The set that is rendered if none is given."""
 RECIPES: dict[Layout, str] = {"sysu": "sysu-dfw", "regdb": "regdb-dfw", "llcm": "llcm-dfw", "folder": "sysu-dfw"}
 PAPER_NAMES: dict[Layout, str] = {"sysu": "SYSU-MM01", "regdb": "RegDB"}
-"""The data sets of the paper by layout, as its tables call them."""
+"""Names of the paper's data sets in its tables, by layout."""
 
 RENDERED = "(rendered)"
-"""In the name of a data set wherever one is stated."""
+"""Part of the name of a rendered data set wherever it is stated."""
 PAPER_IDENTITIES = {"sysu": (395, 96), "regdb": (206, 206)}
-"""Training and test identities by which the real sets are told from other trees in their layout."""
+"""Training and test identities, which distinguish the real sets from other trees in their layouts."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """A column group of the paper's tables: which results of a run it shows."""
+    """A column group of the paper's tables, and which results of a run it shows."""
 
     title: str
     search: str
@@ -56,15 +56,15 @@ SEARCHES: dict[Layout, tuple[Search, ...]] = {
         Search("Visible to infrared", "whole", "visible-to-infrared"),
     ),
 }
-"""The two column groups that a layout's results are shown in; the first alone where a table shows one."""
+"""The two column groups for the results of a layout; only the first if a table shows one."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """The runs of a command: ``seeds`` runs of every variant of ``recipe``, trained into ``out/runs``.
 
-    On RegDB the k-th seed trains on the k-th split, so that the mean is the protocol's. ``overrides`` hold for all
-    runs, ``quick`` says that they shorten the training.
+    On RegDB the k-th seed trains on the k-th split, so that the mean is that of the protocol. ``overrides`` apply to
+    all runs; ``quick`` says that they shorten the training.
     """
 
     data: Path
@@ -76,17 +76,17 @@ class Grid:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The records of the data set (of RegDB the first trial); ``rendered`` where it was not there yet."""
+        """The records of the data set (RegDB: first trial); ``rendered`` if it did not exist yet."""
         return live_dataset(standard(STANDARD).settings) if self.unrendered else open_dataset(self.data)
 
     @property
     def unrendered(self) -> bool:
-        """Whether the data are the standard set, of which there is no file yet."""
+        """Whether the data set is the standard set and has no files yet."""
         return self.data == self.out / STANDARD and not (self.data / "synthetic.json").exists()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the data set's files, as runs record it."""
+        """Hash of the data set's files, as recorded by runs."""
         return fingerprint(self.dataset)
 
     @cached_property
@@ -96,23 +96,23 @@ class Grid:
 
     @property
     def searches(self) -> tuple[Search, ...]:
-        """Column groups of the layout."""
+        """The column groups of the layout."""
         return SEARCHES[self.dataset.layout]
 
     @property
     def kind(self) -> Literal["rendered", "real"]:
-        """Whether the data set is a rendered one."""
+        """Whether the data set is rendered or real."""
         return "rendered" if record_of(self.dataset) else "real"
 
     @property
     def in_paper(self) -> bool:
-        """Whether the paper prints numbers of this data set: real images, as many people as in one that it uses."""
+        """Whether the paper prints numbers for this data set: real images, as many people as in one of its sets."""
         people = tuple(len({s.identity for s in part}) for part in (self.dataset.train, self.dataset.test))
         return self.kind == "real" and PAPER_IDENTITIES.get(self.dataset.layout) == people
 
     @property
     def data_name(self) -> str:
-        """The data set's name as tables state it; a rendered set says that it is one."""
+        """The name of the data set in tables, which says if the set is rendered."""
         made = record_of(self.dataset)
         if made is None:
             return f"{self.data.resolve().name} ({self.dataset.layout} layout)"
@@ -121,20 +121,20 @@ class Grid:
 
     @property
     def label(self) -> str:
-        """Header of the measured rows: data, recipe, seeds, and whether training was shortened."""
+        """The header of the measured rows: data, recipe, seeds, and whether training was shortened."""
         runs = f"{self.seeds} {'trial' if self.dataset.layout == 'regdb' else 'seed'}{'s' * (self.seeds > 1)}"
         short = ", quick" if self.quick else ""
         changed = f" ({', '.join(self.overrides)})" if self.overrides else ""
         return f"{self.data_name}, {Path(self.recipe).stem} recipe{changed}, {runs}{short}"
 
     def jobs(self, *overrides: str, recipe: str | None = None) -> tuple[Job, ...]:
-        """The runs of one variant, one per seed."""
+        """Return the runs of one variant, one per seed."""
         regdb = self.dataset.layout == "regdb"
         both = (*self.overrides, *overrides)
         return tuple(make_job(recipe or self.recipe, both, k, k + 1 if regdb else None) for k in range(self.seeds))
 
     def folder(self, job: Job) -> Path:
-        """The run folder of a job."""
+        """Return the run folder of a job."""
         return self.out / "runs" / job.name
 
 
@@ -147,16 +147,16 @@ def make_grid(
     quick: bool = False,
     overrides: Sequence[str] = (),
 ) -> Grid:
-    """Settle what is measured on what; nothing is written.
+    """Return the grid for these options; nothing is written.
 
     Args:
-        data: a data set; None for the standard set in ``out``, which is planned on before it is rendered.
+        data: a data set; None for the standard set in ``out``, which can be planned with before it is rendered.
         recipe: by default ``small`` for a rendered set, else the full method of the layout.
         seeds: by default 3 (RegDB: all 10 splits), 1 with ``quick``.
-        quick: a fifth of the epochs, at least two.
+        quick: train a fifth of the epochs, at least two.
 
     Raises:
-        VireidError: no data set, an unknown recipe or field, a number of seeds out of range.
+        VireidError: not a data set, an unknown recipe or field, a number of seeds out of range.
     """
     grid = Grid(data or out / STANDARD, recipe or "", tuple(overrides), 1, out, quick)
     dataset = grid.dataset
@@ -164,7 +164,7 @@ def make_grid(
     regdb = dataset.layout == "regdb"
     count = seeds if seeds is not None else 1 if quick else 10 if regdb else 3
     if not 1 <= count <= (10 if regdb else 1000):
-        limit = "RegDB has 10 splits, one for each" if regdb else "1 or more"
+        limit = "1 to 10, one for each RegDB split" if regdb else "1 to 1000"
         raise VireidError(f"seeds: expected a number of runs ({limit}), got {count}")
     settled = load_recipe(name, overrides)
     short = quick_overrides(settled) if quick else ()
@@ -172,12 +172,12 @@ def make_grid(
 
 
 def label_of_one(grid: Grid) -> str:
-    """Return the header of rows that the first seed alone gave."""
+    """Return the header of rows from the first seed only."""
     return replace(grid, seeds=1).label
 
 
 def quick_overrides(recipe: Recipe) -> tuple[str, ...]:
-    """Return what ``--quick`` changes: a fifth of the epochs, at least two, warm-up and milestones with them."""
+    """Return the overrides of ``--quick``: a fifth of the epochs, at least two, with warm-up and milestones scaled."""
     old = recipe.schedule
     epochs = min(old.epochs, max(2, round(old.epochs / 5)))
     share = epochs / old.epochs

@@ -1,4 +1,4 @@
-"""Where the body is in rendered images, and how much of a response lies on it."""
+"""Body masks of rendered images, and the share of a response that lies on the body."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Masks = npt.NDArray[np.bool_]
 
 
 def body_masks(dataset: Dataset, samples: Sequence[Sample]) -> Masks | None:
-    """Return (n, h, w) silhouettes of some of a rendered set's images, None for photographs.
+    """Return (n, h, w) silhouettes for some images of a rendered set, None for photographs.
 
-    They are read where the set was written with them and rendered again, alike to the pixel, where it was not.
+    They are read if the set was written with masks, else rendered again, pixel for pixel the same.
     """
     record = record_of(dataset)
     if record is None:
@@ -43,9 +43,9 @@ def body_masks(dataset: Dataset, samples: Sequence[Sample]) -> Masks | None:
 
 
 def body_share(features: Tensor, masks: Masks) -> npt.NDArray[np.float64]:
-    """Return (n,) the share of the response (eq. 1) that lies on the body, in [0, 1]; NaN where there is no response.
+    """Return (n,), the share of the response (eq. 1) that lies on the body, in [0, 1]; NaN if there is no response.
 
-    ``features`` (n, c, h, w), not negative; ``masks`` (n, H, W), averaged over the area of each of the h x w positions.
+    ``features`` (n, c, h, w), non-negative; ``masks`` (n, H, W), averaged over the area of each of the h x w positions.
     """
     response = channel_response(features.detach()).cpu()
     body = adaptive_avg_pool2d(torch.from_numpy(masks).float()[:, None], (response.shape[1], response.shape[2]))[:, 0]
@@ -54,7 +54,7 @@ def body_share(features: Tensor, masks: Masks) -> npt.NDArray[np.float64]:
 
 
 def strong_share(features: Tensor) -> npt.NDArray[np.float64]:
-    """Return (n,) the share of positions whose response (eq. 1) is at or above the image's mean, e of eq. 2."""
+    """Return (n,), the share of positions whose response (eq. 1) is at or above the image's mean: e in eq. 2."""
     response = channel_response(features.detach()).cpu()
     share: npt.NDArray[np.float64] = (response >= response.mean((1, 2), keepdim=True)).double().mean((1, 2)).numpy()
     return share

@@ -1,4 +1,4 @@
-"""What the runs of a grid reached: results kept in the run folders, and their mean over the seeds."""
+"""Measured results of a grid: those kept in the run folders, and their means over the seeds."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vireid.runs.evaluate import evaluate_runs
 from vireid.types import VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}
-"""The numbers of the paper's tables and what results call them."""
+"""The numbers of the paper's tables, and their names in results."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A number of a table, mostly in percent.
+    """A number in a table, mostly in percent.
 
-    ``std`` is the sample standard deviation over runs, None for one run or a printed number; ``paper`` the number that
-    is printed for the same data set.
+    ``std`` is the sample standard deviation over runs, None for one run or a printed number; ``paper`` is the printed
+    number for the same data set.
     """
 
     mean: float
@@ -35,7 +35,7 @@ class Value:
 
 
 def results_path(grid: Grid, job: Job) -> Path:
-    """Where the results of a run on the grid's data lie."""
+    """Return the path of a run's results on the grid's data."""
     return grid.folder(job) / "evaluation" / grid.data.resolve().name / "results.json"
 
 
@@ -49,7 +49,7 @@ def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[in
 
 
 def read_results(grid: Grid, job: Job) -> list[dict[str, Any]] | None:
-    """Return the kept results of a run; None where there are none with re-ranking."""
+    """Return the kept results of a run; None if there are none with re-ranking."""
     path = results_path(grid, job)
     if not path.is_file():
         return None
@@ -60,7 +60,7 @@ def read_results(grid: Grid, job: Job) -> list[dict[str, Any]] | None:
 
 
 def evaluation_seconds(grid: Grid, job: Job) -> float | None:
-    """Return how long evaluating a run took; None where that was not kept."""
+    """Return the seconds that evaluating a run took; None if they were not recorded."""
     path = results_path(grid, job)
     seconds = read_json(path, "results of vireid evaluate").get("evaluation_seconds") if path.is_file() else None
     return seconds if isinstance(seconds, int | float) else None
@@ -98,7 +98,7 @@ def _value(numbers: list[float]) -> Value:
 def with_paper(
     found: dict[str, Value], printed: dict[str, Value | None] | None, columns: Iterable[str] | None = None
 ) -> dict[str, Value | None]:
-    """Return measured numbers, of ``columns`` where given, with the printed ones beside them where there are any."""
+    """Return measured numbers (of ``columns``, if given) with the printed ones, if any, beside them."""
     both: dict[str, Value | None] = {}
     for name in columns or found:
         paper = (printed or {}).get(name)

@@ -37,7 +37,7 @@ def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
 
 
 def make(grid: Grid) -> Product:
-    """Put the results beside the printed ones."""
+    """Build the table of printed and measured results."""
     search = grid.searches[0]
     blocks = [
         Block(
