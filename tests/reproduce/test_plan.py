@@ -68,7 +68,7 @@ def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> 
     assert str(grid.out / "runs") in "".join(lines[-2:])
     lines = plan_lines(grid, ("fig6",), ["finished"])
     assert lines[0].startswith("1 run on set")
-    assert any(line.startswith("all finished; runs lie in") for line in lines)
+    assert any(line.startswith("all finished; runs are in") for line in lines)
 
 
 def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
@@ -126,9 +126,9 @@ def test_the_command_refuses_in_one_line_and_leaves_what_is_there(
         (
             "table1",
             ["data.identities=16"],
-            r".*set: does not fit recipe small: .* have 5 .* \(data.identities=N or .*",
+            r".*set: does not fit recipe small: .* have 5 .* \(set data.identities=N or .*",
         ),
-        ("table1", [], rf"{folder}: holds a run of which schedule.lr was 0.5 and is now 0.01; delete the folder to .*"),
+        ("table1", [], rf"{folder}: holds a run with schedule.lr 0.5, but it is now 0.01; delete the folder to .*"),
     ):
         with pytest.raises(SystemExit) as exit_:
             main(["reproduce", name, *where, *SMALL, *more])
