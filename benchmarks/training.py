@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vireid.build import build_methods, build_objective
 from vireid.config import Recipe
 from vireid.data.augment import Augment, normalise
 from vireid.data.layouts import open_dataset, open_pixels
-from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork, build_network
 from vireid.recipes import load_recipe
 from vireid.training.device import autocast, default_device, describe, resolve_precision
@@ -67,7 +67,9 @@ def profile(data: Path, steps: int) -> None:
     started = time.perf_counter()
     store = open_pixels(dataset, dataset.train, recipe.data)
     print(f"pixels opened in {time.perf_counter() - started:.1f} s")
-    network = build_network(recipe.model, len({s.identity for s in dataset.train}))
+    classes, methods = len({s.identity for s in dataset.train}), build_methods(recipe.model)
+    network = build_network(recipe.model, classes, methods, size=recipe.data.size)
+    objective = build_objective(recipe, classes, methods)
     spent: defaultdict[str, list[float]] = defaultdict(list)
 
     def timed(owner: Any, name: str, part: str) -> None:
@@ -82,7 +84,7 @@ def profile(data: Path, steps: int) -> None:
         vars(owner)[name] = work
 
     with TemporaryDirectory() as folder:
-        loop = Loop(recipe, Path(folder), network, dataset.train, store, torch.device("cpu"))
+        loop = Loop(recipe, Path(folder), network, objective, dataset.train, store, torch.device("cpu"))
         loop.steps = steps // 3
         with Monitor(loop.out, 0, steps) as monitor:
             loop.run(monitor)
@@ -118,10 +120,11 @@ def profile(data: Path, steps: int) -> None:
 def jobs(recipe: Recipe, device: torch.device, precision: str, compiled: bool) -> tuple[Callable[[], None], ...]:
     """A batch of training, with augmentation and update, and a batch of embedding."""
     data = recipe.data
-    network = TwoStreamNetwork(recipe.model, classes=206).to(device)
+    methods = build_methods(recipe.model)
+    network = TwoStreamNetwork(recipe.model, 206, methods, size=data.size).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = torch.compile(network) if compiled else network
-    objective, optimizer = Objective(recipe.loss, (data.height, data.width)), make_optimizer(network, recipe.schedule)
+    objective, optimizer = build_objective(recipe, 206, methods), make_optimizer(network, recipe.schedule)
     augment, generator = Augment(data.pad, data.flip, data.erase), torch.Generator(device)
     images = torch.randint(0, 256, (64, 3, data.height, data.width), dtype=torch.uint8)
     labels = torch.arange(data.identities).repeat_interleave(data.images).repeat(2).to(device)

@@ -147,7 +147,7 @@ def test_cost_prints_the_papers_figures(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("where", "words", "said"),
     [
-        ("training.train.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to resume"),
+        ("training.run.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to resume"),
         ("studies.tuning.tune", ["tune", "small", "--trials", "1"], "again to resume"),
     ],
 )

@@ -12,19 +12,20 @@ import torch
 from torch import Tensor
 
 from tests.tiny import OVERRIDES, tiny_dataset
-from tests.training.test_train import losses, stop_after
+from tests.training.test_run import losses, stop_after
+from vireid.build import build_methods, build_objective, new_network
 from vireid.data.layouts import open_dataset
 from vireid.data.pixels import PixelStore
 from vireid.methods import METHODS
 from vireid.models.cost import count_macs, count_parameters
-from vireid.models.network import TwoStreamNetwork, build_network
+from vireid.models.network import build_network
 from vireid.recipes import load_recipe
 from vireid.report.pictures import stage_maps
 from vireid.reproduce.systems import systems
 from vireid.training.checkpoint import load_run
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.training.loop import Loop
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import Modality, Sample
 
 ROOT = Path(__file__).parents[1]
@@ -39,8 +40,9 @@ def loop_of(name: str, *overrides: str) -> Loop:
     samples = tuple(Sample(Path("x"), i, 1, m) for i in range(4) for m in Modality for _ in range(3))
     pixels = np.random.default_rng(0).integers(0, 256, (len(samples), 96, 32, 3), dtype=np.uint8)
     torch.manual_seed(0)
-    network = build_network(recipe.model, 4)
-    return Loop(recipe, Path("unused"), network, samples, PixelStore(pixels), torch.device("cpu"))
+    methods = build_methods(recipe.model)
+    network, objective = build_network(recipe.model, 4, methods), build_objective(recipe, 4, methods)
+    return Loop(recipe, Path("unused"), network, objective, samples, PixelStore(pixels), torch.device("cpu"))
 
 
 @every_system
@@ -75,7 +77,7 @@ def test_every_image_is_embedded(name: str) -> None:
 def cost_of(name: str, *overrides: str) -> tuple[float, float]:
     """Millions of parameters and 10^9 operations by Table 2's counter, at the recipe's own size."""
     recipe = load_recipe(name, overrides)
-    network = TwoStreamNetwork(recipe.model, 206)
+    network = new_network(recipe.model, 206)
     _, counted = count_macs(network, recipe.data.height, recipe.data.width)
     return count_parameters(network) / 1e6, counted / 1e9
 

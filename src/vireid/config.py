@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import (
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
+
+from vireid.difficulty import DIFFICULTY, Difficulty
 
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-Level = Annotated[float, Field(ge=0, le=1)]
-Methods = dict[str, dict[str, JsonValue]]
+Options = dict[str, JsonValue]
+Methods = dict[str, Options]
+Losses = dict[str, Options]
 
 
-@dataclass(frozen=True, config=_STRICT)
-class DialConfig:
-    """The parts of what makes a rendered set hard, from 0, clean, to 1, hard; null: as hard as the whole."""
-
-    viewpoint: Level | None = None
-    """How far people turn, and how far or near they are."""
-    light: Level | None = None
-    """Sun, colour cast, exposure, lamp, thermal gain."""
-    occlusion: Level | None = None
-    """Things and people in front of the person."""
-    crop: Level | None = None
-    """The detector's jitter, feet cut off."""
-    noise: Level | None = None
-    """Sensor noise and motion blur."""
-    resolution: Level | None = None
-    """How few rows the sensor has."""
-    lookalikes: Level | None = None
-    """How alike people are, and how far dyes differ in the infrared."""
+_PARTS = {part.name: Field(description=part.metadata["meaning"], ge=0, le=1) for part in fields(Difficulty)}
+_DIAL = {
+    "__doc__": "Levels of the parts of `Difficulty`, from 0 to 1; null: the level of the whole.\n\nAttributes:\n"
+    + "\n".join(f"    {name}: {info.description}" for name, info in _PARTS.items()),
+    "__module__": __name__,
+    "__annotations__": {name: Annotated[float | None, info] for name, info in _PARTS.items()},
+}
+DialConfig: Any = dataclass(frozen=True, config=_STRICT)(type("DialConfig", (), dict.fromkeys(_PARTS) | _DIAL))
 
 
 @dataclass(frozen=True, config=_STRICT)
 class SyntheticConfig:
     """The set that is rendered where the data are of kind synthetic."""
 
-    like: Literal["sysu", "regdb", "llcm", "folder"] = "sysu"
-    """Layout, and with it cameras and evaluation protocol."""
+    like: str = "sysu"
+    """Layout, and with it cameras and evaluation protocol: a name, or package.module:NAME."""
     identities: int = Field(default=491, ge=2)
     """People, of whom the real set's share is for testing."""
     images: int | None = Field(default=4, ge=1)
     """Images of a person by a camera (LLCM: and modality); null: as many as in the real set."""
     seed: int = Field(default=0, ge=0)
     """Of people, cameras and views."""
-    difficulty: float = Field(default=0.2, ge=0, le=1)
+    difficulty: float = Field(default=DIFFICULTY, ge=0, le=1)
     """From 0, clean, to 1, hard."""
     dial: DialConfig = Field(default_factory=DialConfig)
     """Parts of the difficulty, each in the place of it."""
@@ -58,6 +61,8 @@ class DataConfig:
 
     kind: Literal["files", "synthetic"] = "files"
     """files: a data set on disk; synthetic: a set without files, whose images are rendered when they are needed."""
+    layout: str | None = None
+    """Layout of the data set, a name or package.module:NAME; null: told from its folders."""
     synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
     """The rendered set."""
     height: int = Field(default=288, ge=32, le=2048)
@@ -80,6 +85,11 @@ class DataConfig:
     """Show every visible image of a batch twice, as it is and exchanged (CAJ); exchange is for the second then."""
     holdout: float = Field(default=0.5, gt=0, lt=1)
     """Share of a plain folder's identities kept from training for evaluation; the other layouts have lists."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the network input in pixels."""
+        return self.height, self.width
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -106,16 +116,18 @@ class WeakeningConfig:
 class ModelConfig:
     """The two-stream network, section 3.1 and 3.3."""
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
-    """Residual network of the trunk."""
+    backbone: str = Field(default="resnet50", min_length=1)
+    """Network of the trunk: one of docs/backbones.md, an installed package's, or package.module:Class."""
+    options: Options = Field(default_factory=dict)
+    """Options of the backbone."""
     base_width: int = Field(default=64, ge=8, le=256)
-    """Channels of the first stage; below 64 the network is a narrow one that no published weights fit."""
+    """Channels of a ResNet's first stage; below 64 it is a narrow one that no published weights fit."""
     weights: str = Field(default="imagenet", min_length=1)
-    """Start of the trunk: imagenet (downloaded), none (from scratch), or a .pth or .safetensors file."""
+    """Start of the trunk: none (from scratch), imagenet or another published name, or a .pth or .safetensors file."""
     shared_from: Literal["input", "layer1", "layer2"] = "layer2"
     """First stage that both modalities share: layer2 (the paper's), layer1 (AGW), input (one stream for both)."""
     last_stride: Literal[1, 2] = 1
-    """Stride of layer4."""
+    """Stride of a ResNet's layer4."""
     branches: int = Field(default=2, ge=1, le=8)
     """Copies of layer4 (SLN); 1 is the baseline."""
     padding: Literal["zeros", "replicate"] = "zeros"
@@ -125,7 +137,7 @@ class ModelConfig:
     weakening: WeakeningConfig = Field(default_factory=WeakeningConfig)
     """Dynamic feature weakening."""
     methods: Methods = Field(default_factory=dict)
-    """Methods beside the paper's, by the name of their file in vireid/methods, each with its options."""
+    """Methods beside the paper's, NAME: {OPTION: value}; a built-in, an installed package's, package.module:Class."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -174,7 +186,11 @@ class OverlapConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class LossConfig:
-    """The objective, eq. 7: lambda * L_op + L_hc_tri + L_ReID."""
+    """The objective, a weighted sum of losses; by default eq. 7: lambda * L_op + L_hc_tri + L_ReID.
+
+    In a recipe it is one mapping, ``loss: {NAME: {weight: w, OPTION: value}}``; those that have no field of their own
+    here are `others`.
+    """
 
     identity: float = Field(default=1.0, ge=0)
     """Weight of the identity cross-entropy of each branch."""
@@ -184,6 +200,47 @@ class LossConfig:
     """L_hc_tri."""
     overlap: OverlapConfig = Field(default_factory=OverlapConfig)
     """L_op."""
+    others: Losses = Field(default_factory=dict)
+    """Any other loss, {weight: 1, OPTION: value}: a method's, an installed package's, or package.module:Class."""
+
+    @field_validator("identity", mode="before")
+    @classmethod
+    def _weigh(cls, value: Any) -> Any:
+        """Take {weight: w}, the form of all losses, for the one that has no more than a weight."""
+        if not isinstance(value, dict) or set(value) != {"weight"}:
+            return value
+        if isinstance(value["weight"], bool):
+            raise ValueError("expected a weight, got a yes or no")
+        return value["weight"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, dict):  # constructed in Python
+            return value
+        losses = with_weights(value)
+        own = {name: part for name, part in losses.items() if name in NAMED_LOSSES}
+        return own | {"others": {name: part for name, part in losses.items() if name not in own}}
+
+    @model_serializer(mode="wrap")
+    def _join(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        fields |= fields.pop("others")
+        return fields
+
+
+def with_weights(losses: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping of losses with {weight: w} where one is given as a number, its weight."""
+    return {name: {"weight": part} if is_number(part) else part for name, part in losses.items()}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value read from YAML is a number; a yes or no is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+NAMED_LOSSES = ("identity", "triplet", "hetero_center", "overlap")
+"""Losses whose settings are fields of `LossConfig`, in the order in which they are computed."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -228,7 +285,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class Recipe:
-    """All settings of one run."""
+    """All settings of one run.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.Recipe(name="mine").schedule.epochs
+        60
+    """
 
     name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name shown in reports."""
@@ -247,9 +310,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         loss, overlapping = self.loss, self.model.branches > 1
-        if not (
-            loss.identity or loss.triplet.weight or loss.hetero_center.weight or (overlapping and loss.overlap.weight)
-        ):
+        weights = (loss.identity, loss.triplet.weight, loss.hetero_center.weight, overlapping and loss.overlap.weight)
+        if not any(weights) and not loss.others:
             raise ValueError("all parts of loss have weight 0; expected one above 0 (overlap needs two branches)")
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tests.losses.batches import Batch, random_batch
 from tests.reference import losses as reference
 from vireid.losses.functional import centre_of, modality_centres, pairwise_distance
 from vireid.models.pooling import generalised_mean
+from vireid.types import VireidError
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -77,7 +78,7 @@ def test_an_identity_of_one_modality_is_named(lacking: int, modality: int) -> No
     modalities = torch.tensor([0, 0, 0, 1, 1, 1, 0])
     keep = ~((labels == lacking) & (modalities == modality))
     batch = Batch(torch.randn(7, 3)[keep], labels[keep], modalities[keep])
-    with pytest.raises(ValueError, match=f"label {lacking} has images of one modality only"):
+    with pytest.raises(VireidError, match=f"label {lacking} has images of one modality only"):
         modality_centres(*batch)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.reference import losses as reference
 from vireid.losses.overlap import OverlapPenalty
+from vireid.types import VireidError
 
 INPUT = (288, 144)
 
@@ -174,7 +175,7 @@ def test_half_precision_maps() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 1, 3, 4, 5), (2, 3, 4, 5), (2, 8)])
 def test_bad_maps(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected maps \(b, branches >= 2, c, h, w\), got shape"):
+    with pytest.raises(VireidError, match=r"^maps: expected \(b, branches >= 2, c, h, w\), got shape"):
         OverlapPenalty(INPUT)(torch.rand(*shape), torch.zeros(2), torch.zeros(2))
 
 

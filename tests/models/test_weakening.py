@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.reference import weakening as reference
 from tests.reference.losses import numerical_gradient
-from vireid import DynamicFeatureWeakening
+from vireid import DynamicFeatureWeakening, VireidError
 from vireid.models.weakening import channel_response, weakening_matrix
 
 MATRICES, GATES = ("D1", "D2", "D3"), ("features", "sigmoid", "none")
@@ -192,8 +192,13 @@ def test_autocast_changes_nothing() -> None:
     ],
 )
 def test_bad_arguments(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(VireidError, match=message):
         DynamicFeatureWeakening(**fields)
+
+
+def test_bad_shape() -> None:
+    with pytest.raises(VireidError, match=r"^features: expected a map \(b, c, h, w\), got shape \(2, 8\)$"):
+        DynamicFeatureWeakening()(torch.rand(2, 8))
 
 
 def test_plugs_into_a_network_in_one_line() -> None:

@@ -46,7 +46,7 @@ def test_a_study_trains_its_rows_and_compares_them(grid: Grid, tmp_path: Path) -
     grid = make_grid(grid.data, grid.out, recipe="small", seeds=2, overrides=(*grid.overrides, *study.set))
     plan = plan_reproduction("weakening", grid, study)
     assert len(plan.plan) == 4
-    (folder,) = reproduce(plan, ["vireid"], say=lambda _: None)
+    (folder,) = reproduce(plan, ["vireid"])
     assert {p.name for p in folder.iterdir()} == {
         *(f"weakening.{ending}" for ending in ("csv", "tex", "pdf", "png")),
         *("commands.txt", "differences.csv", "runs.csv"),

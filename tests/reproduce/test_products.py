@@ -41,7 +41,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
         patch.setenv("VIREID_CACHE", str(folder / "cache"))
         patch.setattr(comparison, "systems", lambda: ["agw", "bridge", "mmn"])
         for name in NAMES:
-            reproduce(plan_reproduction(name, grid), ["vireid", "reproduce", name], say=lambda _: None)
+            reproduce(plan_reproduction(name, grid), ["vireid", "reproduce", name])
         yield grid
 
 

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -29,6 +30,9 @@ def test_equal_settings_are_one_run_whatever_spells_them() -> None:
     assert make_job("small", ["data.erase=0.3"], 1) == make_job("small", [], 1)
     assert make_job("small", ["data.erase=0", "model.branches=1"], 0).name == "small--branches=1--erase=0-seed0"
     assert make_job("small", [], 0, trial=2).name == "small-seed0-trial2"
+    mine = make_job("small", ["loss.my.losses:Focal.weight=0.5"], 0)
+    assert re.fullmatch(r"small--loss\.my\.losses_Focal=weight--[0-9a-f]{8}-seed0", mine.name)
+    assert mine.name != make_job("small", ["loss.my.losses:Focal.weight=1"], 0).name
     assert make_job("small", ["model.weights=/a/b"], 0).name != make_job("small", ["model.weights=/a_b"], 0).name
 
 
@@ -46,7 +50,7 @@ def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
     plan = plan_reproduction("table1", grid)
     assert [p.state for p in plan.plan] == ["to train"] * 14
     assert all(p.seconds > 0 for p in plan.plan)
-    (folder,) = reproduce(plan, ["vireid", "reproduce", "table1", "--data", str(grid.data)], say=lambda _: None)
+    (folder,) = reproduce(plan, ["vireid", "reproduce", "table1", "--data", str(grid.data)])
     assert {p.suffix for p in folder.iterdir()} == {".csv", ".tex", ".pdf", ".png", ".txt"}
     assert {p.name for p in folder.glob("*.csv")} == {"table1.csv", "differences.csv", "runs.csv"}
     with (folder / "table1.csv").open() as file:
@@ -155,7 +159,7 @@ def test_a_failed_run_takes_only_the_tables_it_belongs_to(
         assert not (grid.out / "fig1").exists()
         assert "Fig. 6" in (grid.out / "index.html").read_text()
     shutil.rmtree(grid.folder(baseline))
-    reproduce(plan_reproduction("fig1", grid), ["vireid"], say=lambda _: None)
+    reproduce(plan_reproduction("fig1", grid), ["vireid"])
     assert (grid.out / "fig1" / "commands.txt").is_file()
 
 

@@ -20,6 +20,7 @@ from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.recipes import load_recipe
 from vireid.report.details import health_tables
 from vireid.synthetic.tree import write_tree
+from vireid.training import train
 from vireid.training.health import (
     branches_health,
     health_history,
@@ -30,7 +31,6 @@ from vireid.training.health import (
     weakening_health,
 )
 from vireid.training.monitor import read_metrics
-from vireid.training.train import train
 
 CASES: list[tuple[Any, Any]] = [*product(("D1", "D2", "D3"), ("features", "sigmoid", "none"))]
 

@@ -36,16 +36,29 @@ VERBS = {
 }
 """Where each verb is, and the line about it that `vireid --help` shows without loading it."""
 
-app = App(
-    name="vireid",
-    help="Find the same person across day and night cameras: visible-infrared person re-identification.",
-    version=vireid.__version__,
-    help_format="markdown",
-    suppress_keyboard_interrupt=False,  # main says how to resume
-)
-for _name, (_place, _help) in VERBS.items():
-    app.command(f"vireid.cli.{_place}", name=_name, help=_help)
-app.register_install_completion_command(help="Install completion of verbs and options for your shell.")
+
+def make_app(verb: str | None = None) -> App:
+    """Return the command line. ``verb`` is the one that was typed: its help is its docstring, and not one line."""
+    app = App(
+        name="vireid",
+        help="Find the same person across day and night cameras: visible-infrared person re-identification.",
+        version=vireid.__version__,
+        help_format="markdown",
+        suppress_keyboard_interrupt=False,  # main says how to resume
+    )
+    for name, (place, line) in VERBS.items():
+        more = _more_help(name) if name == verb else {"help": line}
+        app.command(f"vireid.cli.{place}", name=name, **more)
+    app.register_install_completion_command(help="Install completion of verbs and options for your shell.")
+    return app
+
+
+def _more_help(verb: str) -> dict[str, str]:
+    if verb != "train":
+        return {}
+    from vireid.cli.train import fields_table
+
+    return {"help_epilogue": fields_table()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = lambda message, *_: print(f"vireid: warning: {message}", file=sys.stderr)
     try:
+        app = make_app(words[0] if words else None)
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except VireidError as error:

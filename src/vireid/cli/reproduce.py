@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from vireid.cli.options import Flag, Overrides, bars, print_tables
+
+if TYPE_CHECKING:
+    from vireid.reproduce.tables import ResultTable
 
 OutOption = Annotated[Path, Parameter(help="Folder of the runs, which tables share, and of the results.")]
 
@@ -41,7 +44,7 @@ def reproduce(
     from vireid.reproduce.command import plan_reproduction, with_images
     from vireid.reproduce.command import reproduce as run
     from vireid.reproduce.grid import make_grid
-    from vireid.reproduce.terminal import shown_plan
+    from vireid.reproduce.terminal import result_blocks, shown_plan
 
     study = read_study(Path(item)) if item.endswith((".yaml", ".yml")) else None
     if study:
@@ -53,4 +56,10 @@ def reproduce(
     if not dry_run:
         with bars() as bar:
             planned = with_images(planned, bar("images rendered"))
-        run(planned, ["vireid", *sys.argv[1:]])
+
+        def written(folder: Path, table: ResultTable) -> None:
+            print_tables(*result_blocks(table))
+            print(f"{table.caption}\nFiles: {folder}\n")
+
+        run(planned, ["vireid", *sys.argv[1:]], written)
+        print(f"All results: {out / 'index.html'}")

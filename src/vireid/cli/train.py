@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from vireid.cli.options import Flag, Overrides, OwnData, Recipe, bars
-from vireid.recipes import load_recipe, recipe_fields, shipped_recipes
+from vireid.recipes import load_recipe, packages_to_trust, recipe_fields, shipped_recipes
 
 
 def fields_table() -> str:
@@ -18,27 +18,21 @@ def fields_table() -> str:
     return "\n".join([recipes, "", "**Recipe fields**", "", "| field | default | meaning |", "|---|---|---|", *rows])
 
 
-train = App(name="train", help_epilogue=fields_table(), help_format="markdown")
-
-
-@train.default
-def train_recipe(
+def train(
     *overrides: Overrides,
     recipe: Recipe,
     data: OwnData = None,
-    out: Annotated[
-        Path | None, Parameter(help="Run folder; `runs/RECIPE` by default, with the trial for RegDB.")
-    ] = None,
+    out: Annotated[Path | None, Parameter(help="Run folder; `runs/RECIPE[-trialN]` by default.")] = None,
     trial: Annotated[int, Parameter(help="RegDB split, 1 to 10.")] = 1,
-    resume: Annotated[bool, Flag, Parameter(help="Resumption of the run in the folder, bit for bit.")] = False,
+    resume: Annotated[bool, Flag, Parameter(help="Continuation of the run in the folder, bit for bit.")] = False,
 ) -> None:
     """Train a recipe on a data set's training identities.
 
     Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
     """
     from vireid.data.layouts import open_data
+    from vireid.training import train as run_training
     from vireid.training.monitor import trained
-    from vireid.training.train import train as run_training
 
     settings = load_recipe(recipe, overrides)
     dataset = open_data(settings.data, data, trial)
@@ -46,6 +40,7 @@ def train_recipe(
     folder = out or Path("runs") / f"{settings.name}{suffix}"
     with bars() as bar:
         run_training(settings, dataset, folder, resume=resume, progress=bar("images decoded"))
-    print(
-        f"{trained(folder)}\nThe run is {folder}\n\nNext: vireid evaluate {folder}{f' --data {data}' if data else ''}"
-    )
+    print(f"{trained(folder)}\nThe run is {folder}\n")
+    packages = ",".join(packages_to_trust(settings))
+    program = f"VIREID_TRUST={packages} vireid" if packages else "vireid"
+    print(f"Next: {program} evaluate {folder}{f' --data {data}' if data else ''}")

@@ -21,7 +21,7 @@ from vireid.deploy.session import features_of, open_session
 from vireid.files import atomic_path, write_json
 from vireid.images import Pixels
 from vireid.training.checkpoint import Run, load_run
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.types import Dataset, Modality, Sample, VireidError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _dataset(run: Run, data: Path | None) -> Dataset:
     root = data or (Path(run.info["data"]) if run.info["data"] else None)
     if root is not None and not root.is_dir():
         raise VireidError(f"{root}: the run's data set is not there; give its folder with --data")
-    return open_data(run.recipe.data, root, run.info["trial"] or 1)
+    return open_data(run.recipe.data, root, run.info["trial"] or 1, other=True)
 
 
 def _draw(samples: Sequence[Sample], modality: Modality, count: int) -> list[Sample]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
+from functools import reduce
 from typing import cast
 
 import numpy as np
@@ -16,14 +18,23 @@ from vireid.images import Pixels
 from vireid.models.segmented import Branch
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
-from vireid.training.embed import FEATURES, embed_batch
+from vireid.training.features import FEATURES, embed_batch
 from vireid.types import Modality
+
+_ADDED = {"options": {}, "padding": "zeros", "weakening.detach": False}
+"""Fields of the model that version 0.1 did not have, and what it did: then they are left out of fingerprints."""
 
 
 def model_fingerprint(run: Run) -> str:
     """SHA-256 over the run's tensors and over what of its recipe decides a feature: the input's size and the model."""
     recipe = run.recipe.to_dict()
-    model = {name: value for name, value in recipe["model"].items() if name != "weights"}  # where training began
+    model = recipe["model"]
+    del model["weights"]  # where training began
+    for field, value in _ADDED.items():
+        *groups, leaf = field.split(".")
+        group = reduce(operator.getitem, groups, model)
+        if group[leaf] == value:
+            del group[leaf]
     shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
     state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     for name, value in sorted(portable(run.network.state_dict()).items()):

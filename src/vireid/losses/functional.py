@@ -5,6 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vireid.types import VireidError
+
+
+def require_batch(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> None:
+    """Raise `VireidError` unless embeddings are (b, d) and labels and modalities (b,)."""
+    shapes = [tuple(x.shape) for x in (embeddings, labels, modalities)]
+    if len(shapes[0]) != 2 or shapes[1:] != [shapes[0][:1]] * 2:
+        found = ", ".join(map(str, shapes))
+        raise VireidError(f"loss: expected embeddings (b, d) with labels and modalities (b,), got shapes {found}")
+
 
 def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
     """Euclidean distances (n, m) between rows of (n, d) and (m, d), in float32.
@@ -27,15 +37,18 @@ def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> 
         Centres (2, p, d), visible first, identities ascending, and the identities (p,).
 
     Raises:
-        ValueError: an identity of the batch lacks one modality.
+        VireidError: an identity of the batch lacks one modality, a modality is neither 0 nor 1, or other shapes.
     """
+    require_batch(embeddings, labels, modalities)
+    if bool(((modalities < 0) | (modalities > 1)).any()):
+        raise VireidError("modalities: expected 0 for visible and 1 for infrared images")
     identities, group = labels.unique(return_inverse=True)
     cell = modalities.long() * len(identities) + group
     size = 2 * len(identities)
     counts = torch.zeros(size, device=embeddings.device).index_add_(0, cell, torch.ones_like(cell, dtype=torch.float32))
     if not bool((counts > 0).all()):
         lacking = identities[(counts == 0).nonzero()[0, 0] % len(identities)]
-        raise ValueError(f"label {int(lacking)} has images of one modality only; every identity of a batch needs both")
+        raise VireidError(f"label {int(lacking)} has images of one modality only; every identity of a batch needs both")
     sums = embeddings.new_zeros(size, embeddings.shape[1], dtype=torch.float32)
     centres = sums.index_add(0, cell, embeddings.float()) / counts.unsqueeze(1)
     return centres.view(2, len(identities), -1), identities

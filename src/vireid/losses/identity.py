@@ -9,6 +9,6 @@ from torch.nn.functional import cross_entropy
 class IdentityLoss(nn.Module):
     """Mean softmax cross-entropy over the training identities."""
 
-    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
         """Score class logits (b, classes) against labels (b,) in 0..classes-1; modalities (b,) play no part."""
-        return cross_entropy(embeddings.float(), labels)
+        return cross_entropy(logits.float(), labels)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vireid.losses.functional import centre_of
 from vireid.models.pooling import generalised_mean
+from vireid.types import VireidError
 
 
 class OverlapPenalty(nn.Module):
@@ -31,7 +32,15 @@ class OverlapPenalty(nn.Module):
             cannot escape by a level; the temperature is in those units then.
 
     Raises:
-        ValueError: an unknown centre, a temperature that is not above 0, a separation below 0.
+        VireidError: an unknown centre, a temperature that is not above 0, a separation below 0.
+
+    Examples:
+        >>> import torch, vireid
+        >>> maps = torch.zeros(1, 2, 3, 4, 2)  # of two branches: 3 channels on a grid of 4 x 2 cells, 8 pixels each
+        >>> maps[:, 0, :, 0, 0] = maps[:, 1, :, 3, 0] = 1  # which respond in the first and the last row
+        >>> labels = modalities = torch.zeros(1)
+        >>> vireid.OverlapPenalty((32, 16), separation=100, centre="hard")(maps, labels, modalities)  # 100 - 3 * 8
+        tensor(76.)
     """
 
     def __init__(
@@ -47,29 +56,29 @@ class OverlapPenalty(nn.Module):
     ) -> None:
         super().__init__()
         if centre not in ("soft", "hard"):
-            raise ValueError(f"centre: expected soft or hard, got {centre!r}")
+            raise VireidError(f"centre: expected soft or hard, got {centre!r}")
         if not temperature > 0 or not separation >= 0:
-            raise ValueError(
+            raise VireidError(
                 f"temperature, separation: expected numbers above 0 and not below 0, got {temperature}, {separation}"
             )
         self.image_size, self.separation, self.centre = image_size, separation, centre
         self.temperature, self.power = temperature, power
         self.relative, self.standardise = relative, standardise
 
-    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
         """Scalar penalty of the branches' maps (b, branches, c, h, w); labels and modalities (b,) play no part.
 
         Raises:
-            ValueError: fewer than two branches.
+            VireidError: fewer than two branches.
         """
-        if embeddings.ndim != 5 or embeddings.shape[1] < 2:
-            raise ValueError(f"expected maps (b, branches >= 2, c, h, w), got shape {tuple(embeddings.shape)}")
+        if maps.ndim != 5 or maps.shape[1] < 2:
+            raise VireidError(f"maps: expected (b, branches >= 2, c, h, w), got shape {tuple(maps.shape)}")
         temperature = self.temperature if self.centre == "soft" else None
         cell = torch.tensor(
-            [image / grid for image, grid in zip(self.image_size, embeddings.shape[3:], strict=True)],
-            device=embeddings.device,
+            [image / grid for image, grid in zip(self.image_size, maps.shape[3:], strict=True)],
+            device=maps.device,
         )
-        centres = [centre_of(self._response(maps), temperature) * cell for maps in embeddings.unbind(1)]
+        centres = [centre_of(self._response(branch), temperature) * cell for branch in maps.unbind(1)]
         # The floor keeps the gradient finite where two centres coincide.
         distances = [(a - b).square().sum(1).clamp_min(1e-12).sqrt() for a, b in combinations(centres, 2)]
         return (self.separation - torch.stack(distances)).relu().mean()

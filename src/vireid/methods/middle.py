@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
-from vireid.losses.functional import modality_centres
 from vireid.models.method import Method
 from vireid.types import Modality
 
@@ -19,11 +17,11 @@ class Middle(Method):
     """Every image once more as a middle-modality image, drawn by a small non-linear generator.
 
     The generator has an encoder per modality, 3 to 1 to 1 channels, and one decoder, 1 to 3, all 1x1 convolutions with
-    ReLU. Its image takes the modality's own stem. The penalty pulls the two modalities' generated images of an identity
-    together (distribution consistency).
+    ReLU. Its image takes the modality's own stem. The loss ``middle`` comes with it (distribution consistency), see
+    `vireid.losses.copies.MiddleLoss`.
 
     Args:
-        weight: of the penalty; the paper's is 0.2 with stripes and 0.5 without.
+        weight: of that loss; the paper's is 0.2 with stripes and 0.5 without.
     """
 
     def __init__(self, config: ModelConfig, *, weight: Annotated[float, Field(ge=0)] = 0.2) -> None:
@@ -43,10 +41,5 @@ class Middle(Method):
         generated: Tensor = self.decoder(self.encoders[modality](images))
         return stem(generated)
 
-    def penalty(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Mean distance between an identity's two centres of generated rows, on normalised features."""
-        generated = modalities >= 2
-        rows = normalize(embeddings.float()), labels, modalities - 2
-        centres, _ = modality_centres(*(x[generated] for x in rows))
-        apart: Tensor = (centres[0] - centres[1]).norm(dim=1)
-        return apart.mean()
+    def losses(self) -> dict[str, dict[str, JsonValue]]:
+        return {"middle": {"weight": self.weight}}

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import Shared, map_of
 from vireid.models.method import Method
-from vireid.models.resnet import stage_channels
 from vireid.models.segmented import Branch, make_classifier
 
 
@@ -24,7 +24,7 @@ class StripedBranch(Branch):
 
     def __init__(self, config: ModelConfig, classes: int, count: int, dimension: int) -> None:
         super().__init__(config, classes)
-        channels = stage_channels(config.backbone, config.base_width, 4)
+        channels = self.bnneck.num_features
         self.count, width = count, dimension or channels
         self.reduce = nn.ModuleList(_reduction(channels, dimension) for _ in range(count if dimension else 0))
         # BatchNorm works channel by channel: one over all stripes is one for each.
@@ -32,8 +32,8 @@ class StripedBranch(Branch):
         self.bnneck.bias.requires_grad_(False)
         self.classifier = nn.ModuleList(make_classifier(width, classes) for _ in range(count))
 
-    def forward(self, shared: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        feature_map = self.layer4(shared)
+    def forward(self, shared: Shared) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        feature_map = map_of(self.layer4(shared))
         height, count = feature_map.shape[2], self.count
         rows = [slice(i * height // count, -(-(i + 1) * height // count)) for i in range(count)]
         pooled = [self.pool(feature_map[:, :, part]) for part in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import NamedTuple, cast
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
-from vireid.models.method import Method, build_methods, overrides
-from vireid.models.resnet import Stage, Stem, initialise, make_stage
+from vireid.models.backbone import Shared, Stage, Tokens, build_backbone, initialise, join, map_of, split, with_map
+from vireid.models.method import Method, overrides
 from vireid.models.segmented import Branch
 from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.models.weights import load_trunk
-from vireid.types import Modality
+from vireid.types import Modality, VireidError
 
 
 class Output(NamedTuple):
@@ -25,13 +25,15 @@ class Output(NamedTuple):
 
     ``maps`` holds each branch's layer4 map (b, d, h, w), ``pooled`` and ``normed`` its feature (b, d) before and after
     the BNNeck, ``logits`` its class scores (b, classes) in training mode and nothing otherwise. A branch that a method
-    cuts into stripes has one map and a feature for every stripe.
+    cuts into stripes has one map and a feature for every stripe. ``forms`` is how many groups of rows there are: 1, or
+    more with copies.
     """
 
     maps: tuple[Tensor, ...]
     pooled: tuple[Tensor, ...]
     normed: tuple[Tensor, ...]
     logits: tuple[Tensor, ...]
+    forms: int = 1
 
 
 class TwoStreamNetwork(nn.Module):
@@ -40,24 +42,41 @@ class TwoStreamNetwork(nn.Module):
     Args:
         config: architecture; ``weights`` is not read here, see `build_network`.
         classes: training identities.
+        methods: those of ``config.methods``, see `vireid.build.build_methods`.
+        size: height and width of the images in pixels, for a backbone that has an embedding of every position.
 
     Raises:
-        VireidError: ``config.methods`` names what does not exist or fit, see `build_methods`.
+        VireidError: the methods are not those of the config, or see `build_backbone`.
     """
 
-    def __init__(self, config: ModelConfig, classes: int) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        classes: int,
+        methods: Mapping[str, Method] | None = None,
+        *,
+        size: tuple[int, int] = (288, 144),
+    ) -> None:
         super().__init__()
-        backbone, width = config.backbone, config.base_width
-        methods, own_layer1 = build_methods(config), config.shared_from == "layer2"
-        self.visible = Stem(backbone, width, own_layer1)
-        self.infrared = None if config.shared_from == "input" else Stem(backbone, width, own_layer1)
-        self.layer1 = None if own_layer1 else make_stage(backbone, width, 1, 1)
-        self.layer2 = make_stage(backbone, width, 2, 2)
-        self.layer3 = make_stage(backbone, width, 3, 2)
+        methods = methods or {}
+        if sorted(methods) != sorted(config.methods):
+            given, asked = (", ".join(sorted(names)) or "none" for names in (methods, config.methods))
+            raise VireidError(f"model.methods: expected {asked}, got {given}; pass build_methods(config)")
+        self.backbone = backbone = build_backbone(config, size)
+        own_layer1 = config.shared_from == "layer2"
+        # From zero: with published weights the network starts as the published one.
+        embeddings = nn.Parameter(torch.zeros(len(Modality), backbone.channels[0])) if backbone.tokens else None
+        self.modality: nn.Parameter | None = embeddings
+        self.visible = backbone.stem(own_layer1)
+        self.infrared = None if config.shared_from == "input" else backbone.stem(own_layer1)
+        self.layer1 = None if own_layer1 else backbone.stage(1)
+        self.layer2 = backbone.stage(2)
+        self.layer3 = backbone.stage(3)
         self.weakening = nn.ModuleDict({stage: _weakening(config) for stage in config.weakening.after})
         self.branches = nn.ModuleList(_branch(config, classes, methods) for _ in range(config.branches))
         initialise(self)
-        self.methods = nn.ModuleDict(methods)  # after the line above: a method starts its own parameters
+        # After the line above: a method starts its own parameters. The name of a module may hold no dots.
+        self.methods = nn.ModuleDict({name.replace(".", "/"): method for name, method in methods.items()})
 
     def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Output:
         """Map normalised images (b_v, 3, h, w) and (b_i, 3, h, w) to an `Output` of b_v + b_i rows.
@@ -66,18 +85,18 @@ class TwoStreamNetwork(nn.Module):
         """
         sides = [(m, x) for m, x in zip(Modality, (visible, infrared), strict=True) if x is not None]
         features = self._stem_features(sides)
-        shared = torch.cat(features) if len(features) > 1 else features[0]
+        shared = join(features)
         for name, stage in self.stages().items():
             shared = stage(shared, partial(self._after_block, name) if self._methods_with("block") else None)
             if name in self.weakening:
-                shared = self.weakening[name](shared)
+                shared = with_map(shared, self.weakening[name](map_of(shared)))
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
-        output = Output(maps, *(tuple(chain(*features)) for features in (pooled, normed, logits)))
         forms = len(features) // len(sides)
+        output = Output(maps, tuple(chain(*pooled)), tuple(chain(*normed)), tuple(chain(*logits)), forms)
         return output if self.training or forms == 1 else _folded(output, forms)
 
-    def stems(self) -> list[Stem]:
+    def stems(self) -> list[nn.Module]:
         """One stem, or one for each modality."""
         return [self.visible] if self.infrared is None else [self.visible, self.infrared]
 
@@ -90,26 +109,34 @@ class TwoStreamNetwork(nn.Module):
         """Parameters of the BNNecks and classifiers: those that no published weights start."""
         return [p for b in self._branches() for p in b.heads()]
 
-    def penalties(self) -> dict[str, tuple[float, Callable[[Tensor, Tensor, Tensor], Tensor]]]:
-        """Weight and loss of every method that has one, by the method's name."""
-        return {name: (m.weight, m.penalty) for name, m in self._methods_with("penalty").items()}
+    def trunk(self) -> Iterator[tuple[str, nn.Module]]:
+        """The modules that published weights start, each with the prefix of its parameters' names in these."""
+        yield from (("", stem) for stem in self.stems())
+        yield from ((f"{name}.", stage) for name, stage in self.stages().items())
+        yield from (("layer4.", branch.layer4) for branch in self._branches())
 
-    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> list[Tensor]:
+    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> list[Shared]:
         """Features of the images of each modality, then of their copies."""
         for method in self._methods_with("images").values():
             sides = [(modality, method.images(images, modality)) for modality, images in sides]
         stems = [self.visible if m is Modality.VISIBLE else self.infrared or self.visible for m, _ in sides]
         if self.infrared is None:
             whole = self.visible(torch.cat([images for _, images in sides]))
-            features = list(whole.split([images.shape[0] for _, images in sides]))
+            features = split(whole, [images.shape[0] for _, images in sides])
         else:
             features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
-        copies = [
-            method.copy(images, feature, modality, stem)
-            for method in self._methods_with("copy").values()
-            for stem, feature, (modality, images) in zip(stems, features, sides, strict=True)
-        ]
-        return features + [copy for copy in copies if copy is not None]
+        rows = [(modality, feature) for feature, (modality, _) in zip(features, sides, strict=True)]
+        for method in self._methods_with("copy").values():
+            for stem, feature, (modality, images) in zip(stems, features, sides, strict=True):
+                copy = method.copy(images, map_of(feature), modality, partial(_map_of_images, stem))
+                if copy is not None:
+                    rows.append((modality, with_map(feature, copy)))
+        return [self._with_modality(feature, modality) for modality, feature in rows]
+
+    def _with_modality(self, x: Shared, modality: Modality) -> Shared:
+        if self.modality is None or not isinstance(x, Tokens):
+            return x
+        return Tokens(x.values + self.modality[modality], x.height, x.width)
 
     def _after_block(self, stage: str, features: Tensor, index: int) -> Tensor:
         for method in self._methods_with("block").values():
@@ -140,7 +167,11 @@ def _folded(output: Output, forms: int) -> Output:
     return Output(maps, mean(output.pooled), mean(output.normed), output.logits)
 
 
-def _branch(config: ModelConfig, classes: int, methods: dict[str, Method]) -> Branch:
+def _map_of_images(stem: nn.Module, images: Tensor) -> Tensor:
+    return map_of(stem(images))
+
+
+def _branch(config: ModelConfig, classes: int, methods: Mapping[str, Method]) -> Branch:
     made = [branch for method in methods.values() if (branch := method.branch(classes)) is not None]
     return made[0] if made else Branch(config, classes)
 
@@ -150,13 +181,19 @@ def _weakening(config: ModelConfig) -> DynamicFeatureWeakening:
     return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference, w.detach)
 
 
-def build_network(config: ModelConfig, classes: int) -> TwoStreamNetwork:
-    """Build the network and start its trunk from ``config.weights``.
+def build_network(
+    config: ModelConfig,
+    classes: int,
+    methods: Mapping[str, Method] | None = None,
+    *,
+    size: tuple[int, int] = (288, 144),
+) -> TwoStreamNetwork:
+    """Build the network and start its trunk from ``config.weights``; the arguments are those of `TwoStreamNetwork`.
 
     Raises:
-        VireidError: weights that cannot be had, read or fitted.
+        VireidError: see `TwoStreamNetwork`; weights that cannot be had, read or fitted.
     """
-    network = TwoStreamNetwork(config, classes)
+    network = TwoStreamNetwork(config, classes, methods, size=size)
     if config.weights != "none":
-        load_trunk(network, config)
+        load_trunk(network.trunk(), network.backbone)
     return network

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vireid.types import VireidError
+
 
 def channel_response(features: Tensor) -> Tensor:
     """Eq. 1: mean over channels plus maximum over channels.
@@ -68,11 +70,12 @@ class DynamicFeatureWeakening(nn.Module):
         detach: let no gradient flow through f in the gate "sigmoid".
 
     Raises:
-        ValueError: an unknown matrix or gate, alpha or beta outside [0, 1].
+        VireidError: an unknown matrix or gate, alpha or beta outside [0, 1].
 
-    Example:
-        >>> import torch
-        >>> DynamicFeatureWeakening()(torch.rand(2, 8, 6, 3)).shape
+    Examples:
+        >>> import torch, vireid
+        >>> weaken = vireid.DynamicFeatureWeakening(alpha=0.2)
+        >>> weaken(torch.rand(2, 8, 6, 3)).shape
         torch.Size([2, 8, 6, 3])
     """
 
@@ -87,17 +90,23 @@ class DynamicFeatureWeakening(nn.Module):
     ) -> None:
         super().__init__()
         if matrix not in ("D1", "D2", "D3"):
-            raise ValueError(f"matrix: expected D1, D2 or D3, got {matrix!r}")
+            raise VireidError(f"matrix: expected D1, D2 or D3, got {matrix!r}")
         if gate not in ("features", "sigmoid", "none"):
-            raise ValueError(f"gate: expected features, sigmoid or none, got {gate!r}")
+            raise VireidError(f"gate: expected features, sigmoid or none, got {gate!r}")
         for name, value in (("alpha", alpha), ("beta", beta)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
+                raise VireidError(f"{name}: expected a number in [0, 1], got {value}")
         self.matrix, self.alpha, self.beta, self.gate, self.inference = matrix, alpha, beta, gate, inference
         self.detach = detach
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (b, c, h, w) to the weakened (b, c, h, w) of the same type."""
+        """Map (b, c, h, w) to the weakened (b, c, h, w) of the same type.
+
+        Raises:
+            VireidError: features of another number of dimensions.
+        """
+        if features.ndim != 4:
+            raise VireidError(f"features: expected a map (b, c, h, w), got shape {tuple(features.shape)}")
         return self.weaken(features) if self.training or self.inference else features
 
     def weaken(self, features: Tensor) -> Tensor:

@@ -13,34 +13,56 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from vireid.config import RECIPE, Recipe
+from vireid.config import RECIPE, Recipe, is_number, with_weights
+from vireid.losses import LOSSES
+from vireid.plugins import Kind, check_embedded, is_reference, known_names, package_of, untrusted
 from vireid.types import VireidError
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes in the package, sorted."""
+    """Names of the recipes in the package, sorted.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.shipped_recipes()[:4]
+        ['agw', 'baseline', 'bridge', 'caj']
+    """
     return sorted(f.name[:-5] for f in resources.files("vireid.recipes").iterdir() if f.name.endswith(".yaml"))
 
 
-def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by shipped name or YAML path and apply ``field=value`` overrides in order.
 
     A file may start from another recipe with ``base:``, a shipped name or a path from its own folder; its fields win.
 
     Raises:
         VireidError: unknown recipe, unreadable YAML, unknown or ill-typed field.
+
+    Examples:
+        >>> import vireid
+        >>> recipe = vireid.load_recipe("sysu-dfw", ["loss.overlap.weight=0.2", "model.weights=none"])
+        >>> recipe.model.backbone, recipe.loss.overlap.weight
+        ('resnet50', 0.2)
     """
-    fields = _read_fields(recipe, seen=())
+    fields = _read_fields(str(recipe), seen=())
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals or not name:
             raise VireidError(f"override {override!r}: expected FIELD=VALUE, for example loss.overlap.weight=0.5")
         _set(fields, name.strip(), _yaml(text, f"override {override!r}"), f"recipe {recipe}")
-    return parse_recipe(fields, source=f"recipe {recipe}")
+    settings = parse_recipe(fields, source=f"recipe {recipe}")
+    for name in settings.loss.others:
+        if name not in known_names("loss", LOSSES) and not is_reference(name):
+            raise VireidError(f"recipe {recipe}: unknown field loss.{name}{_nearest(f'loss.{name}')}")
+    return settings
 
 
 def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
-    """Validate nested dictionaries into a `Recipe`; the error names field, expected value and nearest field name."""
+    """Validate nested dictionaries into a `Recipe`; the error names field, expected value and nearest field name.
+
+    What the recipe names (methods, losses) is neither looked for nor imported; see `check_embedded_recipe` for one that
+    was not written by its user.
+    """
     for name, kind, _, _ in recipe_fields():
         value: Any = fields
         for part in name.split("."):
@@ -51,7 +73,7 @@ def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
         return RECIPE.validate_python(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]).replace("loss.others.", "loss.", 1)
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             raise VireidError(f"{source}: unknown field {name}{_nearest(name)}") from None
         known = {row[0]: row for row in recipe_fields()}.get(name)
@@ -60,16 +82,46 @@ def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
         raise VireidError(f"{source}: {field}{_lower(first['msg'])}{wanted}") from None
 
 
+def check_embedded_recipe(recipe: Recipe, source: str) -> None:
+    """Refuse a recipe from a run folder that names code outside vireid, see `vireid.plugins.check_embedded`.
+
+    Raises:
+        VireidError: a reference to code that is neither installed as a plug-in nor trusted.
+    """
+    for kind, field, names in _plugins(recipe):
+        check_embedded(kind, names, f"{source}: {field}")
+
+
+def packages_to_trust(recipe: Recipe) -> list[str]:
+    """Packages that ``VIREID_TRUST`` has to list before a run of the recipe can be loaded."""
+    return sorted({package_of(name) for kind, _, names in _plugins(recipe) for name in untrusted(kind, names)})
+
+
+def _plugins(recipe: Recipe) -> list[tuple[Kind, str, list[str]]]:
+    """Kind, field and names of all that a recipe may name outside vireid."""
+    return [
+        ("method", "model.methods", list(recipe.model.methods)),
+        ("loss", "loss", list(recipe.loss.others)),
+        ("backbone", "model.backbone", [recipe.model.backbone]),
+        ("layout", "data.layout", [recipe.data.layout] if recipe.data.layout else []),
+        ("layout", "data.synthetic.like", [recipe.data.synthetic.like]),
+    ]
+
+
 def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
-    """Yield (dotted name, type, default, documentation) of every leaf field."""
+    """Yield (dotted name, type, default, documentation) of every leaf field.
+
+    The losses of ``LossConfig.others``, whose names are their own, have one row, ``loss.NAME``.
+    """
     for spec in dataclasses.fields(cls):
         info = cls.__pydantic_fields__[spec.name]
         default = info.get_default(call_default_factory=True)
         if dataclasses.is_dataclass(default):
             yield from recipe_fields(type(default), f"{prefix}{spec.name}.")
         else:
-            kind = str(spec.type).replace("Literal", "one of ")
-            yield f"{prefix}{spec.name}", kind, default, str(info.description)
+            kind = str(getattr(spec.type, "__origin__", spec.type)).replace("Literal", "one of ")
+            name = f"{prefix}{spec.name}".replace("loss.others", "loss.NAME")
+            yield name, kind, default, str(info.description)
 
 
 def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -89,6 +141,8 @@ def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
     fields = _yaml(text, f"recipe {recipe}")
     if not isinstance(fields, dict):
         raise VireidError(f"recipe {recipe}: expected a mapping of fields, got {type(fields).__name__}")
+    if isinstance(fields.get("loss"), dict):
+        fields["loss"] = with_weights(fields["loss"])  # so that a base's options stay
     base = fields.pop("base", None)
     if base is None:
         return fields
@@ -123,7 +177,11 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set(fields: dict[str, Any], name: str, value: Any, source: str) -> None:
-    *parents, leaf = name.split(".")
+    *parents, leaf = field_parts(name)
+    if parents == ["loss"] and is_number(value):
+        parents, leaf = ["loss", leaf], "weight"
+    elif not parents and leaf == "loss" and isinstance(value, dict):
+        value = with_weights(value)
     for parent in parents:
         inner = fields.setdefault(parent, {})
         if not isinstance(inner, dict):
@@ -132,8 +190,18 @@ def _set(fields: dict[str, Any], name: str, value: Any, source: str) -> None:
     fields[leaf] = value
 
 
+def field_parts(name: str) -> list[str]:
+    """Split a field's dotted name; a package.module:Class in it is one part."""
+    for group in ("loss", "model.methods"):
+        if name.startswith(f"{group}.") and ":" in name:
+            module, _, rest = name.removeprefix(f"{group}.").partition(":")
+            cls, *options = rest.split(".")
+            return [*group.split("."), f"{module}:{cls}", *options]
+    return name.split(".")
+
+
 def _nearest(name: str) -> str:
-    names = [row[0] for row in recipe_fields()]
+    names = [row[0] for row in recipe_fields() if row[0] != "loss.NAME"]
     groups = sorted({n[: n.rindex(".")] for n in names if "." in n})
     near = difflib.get_close_matches(name, names + groups, 1, cutoff=0.5)
     # A field remembered without its group ("separation") is near the one that ends in it.

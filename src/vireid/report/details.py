@@ -112,6 +112,5 @@ def plain_results(evaluation: Evaluation) -> tuple[Result, ...]:
 
 def direction_name(result: Result) -> str:
     """How a reader calls a setting: search mode and direction."""
-    search = {"whole": "", "all": "All search, ", "indoor": "Indoor search, "}[result.setting.search]
-    name = result.setting.direction.replace("-to-", " to ")
-    return f"{search}{name}" if search else name.capitalize()
+    search, name = result.setting.search, result.setting.direction.replace("-to-", " to ")
+    return name.capitalize() if search == "whole" else f"{search.capitalize()} search, {name}"

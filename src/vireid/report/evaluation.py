@@ -45,7 +45,7 @@ def make_report(evaluation: Evaluation) -> Report:
     """Gather everything the report page shows."""
     shown = plain_results(evaluation)
     run = evaluation.runs[0]
-    title = f"{run.recipe.name} on {evaluation.dataset.root.name}"
+    title = f"{run.recipe.name} on {evaluation.dataset.name}"
     lists = tuple(
         RankedSection(direction_name(r), query_lists(evaluation, r.setting, r.trials[0]), QUERIES)
         for r in _one_per_direction(shown)
@@ -71,10 +71,10 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
     """Sentences on what was measured, on what, and what to keep in mind."""
     dataset, run, info = evaluation.dataset, evaluation.runs[0], evaluation.runs[0].info
     identities = len({s.identity for s in dataset.test})
-    made = evaluation.synthetic
+    made, across = evaluation.synthetic, len({r.setting.direction for r in plain_results(evaluation)}) > 1
     sentences = [
         f"Trained on {info['classes']} identities, tested on {identities} it never saw "
-        f"({len(dataset.test)} images, {dataset.layout} layout), in both directions.",
+        f"({len(dataset.test)} images, {dataset.layout} layout){', in both directions' if across else ''}.",
     ]
     if made:
         sentences.append(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vireid.figures.points import Series, rows_figure
+from vireid.layouts import Search
 from vireid.reproduce.differences import PairedDifference, paired
-from vireid.reproduce.grid import Grid, Search
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value, values
 from vireid.training.health import health_history
@@ -64,10 +65,7 @@ def compared(grid: Grid, runs: Runs, against: Mapping[str, str]) -> Compared:
 def both_ways(grid: Grid) -> dict[str, Search]:
     """The layout's first search, and the same in the other direction."""
     first = grid.searches[0]
-    query, gallery = first.direction.split("-to-")
-    title = f"{gallery} to {query}"
-    title = f"{first.title.split(',')[0]}, {title}" if "," in first.title else title.capitalize()
-    return {"there": first, "back": Search(title, first.search, f"{gallery}-to-{query}")}
+    return {"there": first, "back": grid.layout.opposite(first)}
 
 
 def run_lines(grid: Grid, runs: Runs) -> list[dict[str, Any]]:

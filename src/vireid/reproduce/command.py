@@ -17,9 +17,10 @@ from vireid.reproduce.index import RECORD, write_index
 from vireid.reproduce.items import NAMES, Item, item, write_product
 from vireid.reproduce.plan import Planned, make_plan, run_state
 from vireid.reproduce.runner import run_grid
+from vireid.reproduce.tables import ResultTable
 from vireid.synthetic.standards import write_standard
 from vireid.training.device import default_device, describe
-from vireid.training.train import git_revision
+from vireid.training.run import git_revision
 from vireid.types import VireidError
 
 
@@ -61,13 +62,16 @@ def with_images(reproduction: Reproduction, progress: Callable[[int, int], None]
     return replace(reproduction, grid=grid)
 
 
-def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
+def reproduce(
+    reproduction: Reproduction, command: Sequence[str], written: Callable[[Path, ResultTable], None] | None = None
+) -> list[Path]:
     """Train what is missing, write every table and figure and the page of all that there are; return their folders.
 
     A run that fails takes only the tables and figures that it belongs to: all others are written before the error.
 
     Args:
         command: what was typed, recorded beside the results.
+        written: called with the folder and the numbers of every table and figure.
 
     Raises:
         VireidError: runs that failed, by folder and reason; as `run_grid`, `write_product` and `write_index` do.
@@ -84,9 +88,10 @@ def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[
         write_product(folder, product)
         with atomic_path(folder / RECORD) as path:
             path.write_text(record(grid, one, product.table.caption, command), encoding="utf-8")
-        say(f"{name}: {folder}")
+        if written:
+            written(folder, product.table)
         folders.append(folder)
-    say(f"all results: {write_index(grid.out)}")
+    write_index(grid.out)
     if failures:
         raise VireidError(_told(grid, failures, lacking))
     return folders

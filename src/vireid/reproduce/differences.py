@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from vireid.reproduce.grid import Grid, Search
+from vireid.layouts import Search
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import NUMBERS, read_identities
 from vireid.types import VireidError

@@ -17,7 +17,8 @@ from vireid.evaluation.metrics import NUMBERS as METRICS
 from vireid.evaluation.results import Result
 from vireid.evaluation.uncertainty import identity_sums
 from vireid.files import read_json, write_json
-from vireid.reproduce.grid import Grid, Search
+from vireid.layouts import Search
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.runs.evaluate import evaluate_runs
 from vireid.types import VireidError
@@ -107,7 +108,7 @@ def _sums(result: Result) -> list[list[float]]:
 
 def _result(grid: Grid, job: Job, search: Search, method: str) -> dict[str, Any]:
     wanted = {
-        "search": search.search,
+        "search": search.name,
         "direction": search.direction,
         "method": method,
         "feature": "after BNNeck",

@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vireid.build import new_network
 from vireid.config import Recipe
-from vireid.data.listing import require_both_modalities
 from vireid.data.sampler import CrossModalitySampler
 from vireid.files import read_json
 from vireid.models.cost import count_macs
-from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import parse_recipe
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.measured import evaluation_seconds, read_results
 from vireid.reproduce.timing import images_shown, seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
-from vireid.training.split import split_training
+from vireid.training.split import require_modalities, split_training
 from vireid.types import VireidError
 
 State = Literal["finished", "running", "interrupted", "to train", "to evaluate"]
@@ -127,7 +126,7 @@ def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     facts: list[tuple[str, Any, Any]] = [("trial", info.get("trial"), job.trial)]
     if not grid.dataset.rendered:  # else there are no files to compare
         facts.append(("data", info.get("fingerprint"), grid.fingerprint))
-    for name, was, now in [(name, old[name], new[name]) for name in new] + facts:
+    for name, was, now in [(name, old.get(name), new.get(name)) for name in old | new] + facts:
         if was != now:
             raise VireidError(
                 f"{folder}: holds a run of which {name} was {str(was)[:40]} and is now {str(now)[:40]}; delete the "
@@ -139,7 +138,7 @@ def _steps(grid: Grid, job: Job) -> int:
     data = job.recipe.data
     setup = job.recipe.training
     samples, _ = split_training(grid.dataset, data.holdout, setup.validation, setup.seed)
-    require_both_modalities(samples)
+    require_modalities(grid.dataset, samples, job.recipe.loss)
     try:
         sampler = CrossModalitySampler(
             [s.identity for s in samples], [s.modality for s in samples], data.identities, data.images, setup.seed
@@ -185,8 +184,8 @@ def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -
 def _operations(recipe: Recipe) -> float:
     """Operations of a batch, up to a factor that all recipes share."""
     data = recipe.data
-    network = TwoStreamNetwork(recipe.model, classes=1)
-    return count_macs(network, data.height, data.width)[0] * data.identities * data.images * images_shown(recipe)
+    network = new_network(recipe.model, classes=1, size=data.size)
+    return count_macs(network, *data.size)[0] * data.identities * data.images * images_shown(recipe)
 
 
 def _cost_key(job: Job) -> str:
@@ -194,4 +193,4 @@ def _cost_key(job: Job) -> str:
     data, model = job.recipe.data, job.recipe.model
     size = (data.height, data.width, data.identities, data.images, data.joint)
     weakened = len(model.weakening.after)
-    return repr((size, model.backbone, model.base_width, model.branches, weakened, model.methods))
+    return repr((size, model.backbone, model.options, model.base_width, model.branches, weakened, model.methods))

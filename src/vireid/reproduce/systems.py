@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from vireid.layouts import BUILTIN, find_layout
 from vireid.recipes import load_recipe, shipped_recipes
-from vireid.reproduce.grid import RECIPES, Grid
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.variants import BASELINE
 
-OWN = {*RECIPES.values(), "baseline", "demo"}
+OWN = {*(find_layout(name).recipe for name in BUILTIN), "baseline", "demo", "vit-dfw"}
 _BUDGET = (
     *("data.kind", "data.synthetic.", "data.height", "data.width", "data.identities", "data.images", "data.pad"),
-    *("model.backbone", "model.base_width", "model.weights", "loss.overlap.separation", "schedule.", "training."),
+    *("model.backbone", "model.options", "model.base_width", "model.weights"),
+    *("loss.overlap.separation", "schedule.", "training."),
 )
 """Fields in which a grid's recipe is smaller than the paper's, and which a system takes from it."""
 
@@ -35,7 +37,7 @@ def system_jobs(grid: Grid, name: str) -> tuple[Job, ...]:
     changed = [
         f"{field}={json.dumps(value)}"
         for field, value in theirs.items()
-        if value != plain[field] and not field.startswith(_BUDGET)
+        if value != plain.get(field) and not field.startswith(_BUDGET)
     ]
     return grid.jobs(*(() if ours else BASELINE), *changed)
 

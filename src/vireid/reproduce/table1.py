@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vireid.reproduce.changes import Numbers, compared, difference_figure
-from vireid.reproduce.grid import PAPER_NAMES, Grid
+from vireid.reproduce.grid import Grid, printed_layouts
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value, values, with_paper
 from vireid.reproduce.published import number, published
 from vireid.reproduce.tables import MEASURED, Block, ResultTable, Row
 from vireid.reproduce.variants import NO_DFW, NO_RE, NO_SLN, exchange, require_full_method
-from vireid.types import Layout
 
 COLUMNS = {"r1": "R1", "r10": "R10", "r20": "R20", "map": "mAP"}
-PAPER: dict[Layout, str] = {"sysu": "All search", "regdb": "Visible to thermal"}
 CAPTION = (
     "Table 1, ablation of dynamic feature weakening (DFW), the segmented learning network (SLN), random erasing (RE) "
     f"and channel exchange: {MEASURED} SLN stands for two branches, the hetero-center loss and the overlap penalty."
@@ -98,9 +96,9 @@ def make(grid: Grid) -> Product:
     """Put the results beside the printed ones."""
     search = grid.searches[0]
     blocks = [
-        Block(f"{PAPER_NAMES[layout]} (paper)", "published", f"{PAPER_NAMES[layout]} (paper)", ((title, 4),),
-              _printed(layout))
-        for layout, title in PAPER.items()
+        Block(f"{layout.title} (paper)", "published", f"{layout.title} (paper)", ((layout.printed, 4),),
+              _printed(name))
+        for name, layout in printed_layouts().items()
     ]  # fmt: skip
     printed = {row.keys: row.values for row in _printed(grid.dataset.layout)} if grid.in_paper else {}
     ours = []
@@ -115,7 +113,7 @@ def make(grid: Grid) -> Product:
     return Product(table, difference_figure(grid, change, above), files=change.files)
 
 
-def _printed(layout: Layout) -> tuple[Row, ...]:
+def _printed(layout: str) -> tuple[Row, ...]:
     def value(text: str) -> Value | None:
         found = number(text)
         return None if found is None else Value(found)

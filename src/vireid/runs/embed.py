@@ -11,12 +11,12 @@ import torch
 from torch.nn.functional import normalize
 
 from vireid.data.layouts import open_dataset
-from vireid.data.listing import image_files, subfolders
 from vireid.data.pixels import PixelStore
 from vireid.deploy.embedder import BATCH, Embedder
 from vireid.deploy.load import load_embedder, trained_on
 from vireid.evaluation.protocols import settings_for
 from vireid.files import atomic_path
+from vireid.layouts.listing import image_files, subfolders
 from vireid.training.split import unseen
 from vireid.types import Dataset, Features, Modality, Sample, VireidError
 
@@ -74,7 +74,7 @@ def embed_samples(
     flip: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Features:
-    """`vireid.training.embed.embed` for whatever runs the model: float32 features (n, d) in the samples' order."""
+    """`vireid.training.features.embed` for whatever runs the model: float32 features (n, d) in the samples' order."""
     modalities = np.array([s.modality for s in samples], dtype=np.int64)
     rows = np.empty((len(samples), model.dimension), np.float32)
     done = 0

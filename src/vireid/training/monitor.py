@@ -28,7 +28,8 @@ class Monitor:
         self.path, self.start, self.steps = out / "metrics.jsonl", start, steps
         self.stopping = False
         columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
-        self.progress = Progress(*columns, TimeRemainingColumn(), console=console or Console(stderr=True))
+        console = console or Console(stderr=True)
+        self.progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
         self.speed = 0.0
 
     def __enter__(self) -> Monitor:
@@ -50,6 +51,8 @@ class Monitor:
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.progress.stop()
+        if not self.progress.console.is_terminal:
+            self.progress.console.print(f"train: {self.progress.tasks[0].completed:,} of {self.steps:,} batches")
         self.file.close()
         if self.board:
             self.board.close()
