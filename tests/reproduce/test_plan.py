@@ -17,7 +17,7 @@ from vireid.reproduce.command import Reproduction, plan_reproduction, record, wi
 from vireid.reproduce.grid import Grid, make_grid, quick_overrides
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job
-from vireid.reproduce.measured import results_path
+from vireid.reproduce.measured import IDENTITIES, results_path
 from vireid.reproduce.plan import Planned, State, make_plan, run_state
 from vireid.reproduce.terminal import shown_plan
 from vireid.synthetic.standards import standard
@@ -94,7 +94,7 @@ def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:
         info = {"recipe": each.recipe.to_dict(), "fingerprint": grid.fingerprint, "trial": None}
         write_json(folder / "run.json", info | {"training_seconds": seconds})
         if evaluation:
-            results = {"results": [{"method": "k-reciprocal"}], "evaluation_seconds": evaluation}
+            results = {"results": [{"method": "k-reciprocal"}], IDENTITIES: {}, "evaluation_seconds": evaluation}
             write_json(results_path(grid, each), results)
     plan = {planned.job.name: planned for planned in make_plan(grid, (plain, joint, method, *waiting))}
     assert [plan[each.name].state for each in (plain, joint, method)] == ["finished", "finished", "to evaluate"]
