@@ -171,7 +171,7 @@ def test_a_dry_run_creates_nothing(grid: Grid, capsys: pytest.CaptureFixture[str
         assert not exit_.value.code
         out = capsys.readouterr().out
         assert "0 finished, 14 to train, about" in out
-        assert ("not there yet and rendered first: synvi-1, 11,784 images" in out) == (not more)
+        assert ("will be rendered first: synvi-1, 11,784 images" in out) == (not more)
         assert not grid.out.exists()
 
 
@@ -192,7 +192,7 @@ def test_the_standard_set_is_rendered_between_the_plan_and_the_runs(
     other.mkdir(parents=True)
     write_json(other / "run.json", {"recipe": job.recipe.to_dict(), "fingerprint": "other", "trial": None})
     assert run_state(plan.grid, job) == "interrupted"
-    with pytest.raises(VireidError, match="data was other"):
+    with pytest.raises(VireidError, match="holds a run with data other"):
         with_images(plan)
     shutil.rmtree(other)
     ready = with_images(plan)
