@@ -147,7 +147,7 @@ def test_cost_prints_the_papers_figures(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("where", "words", "said"),
     [
-        ("training.train.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to go on"),
+        ("training.run.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to go on"),
         ("reproduce.tuning.tune", ["tune", "small", "--trials", "1"], "again to go on"),
     ],
 )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.tiny import OVERRIDES, tiny_dataset
-from tests.training.test_train import losses, stop_after
+from tests.training.test_run import losses, stop_after
 from vireid.data.layouts import open_dataset
 from vireid.data.pixels import PixelStore
 from vireid.methods import METHODS
@@ -22,9 +22,9 @@ from vireid.recipes import load_recipe
 from vireid.report.pictures import stage_maps
 from vireid.reproduce.systems import systems
 from vireid.training.checkpoint import load_run
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.training.loop import Loop
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import Modality, Sample
 
 ROOT = Path(__file__).parents[1]

@@ -62,7 +62,7 @@ def train(
     Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
     """
     from vireid.data.layouts import open_data
-    from vireid.training.train import train as run_training
+    from vireid.training.run import train as run_training
 
     settings = load_recipe(recipe, overrides)
     dataset = open_data(settings.data, data, trial)

@@ -16,7 +16,7 @@ from vireid.images import Pixels
 from vireid.models.segmented import Branch
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
-from vireid.training.embed import FEATURES, embed_batch
+from vireid.training.features import FEATURES, embed_batch
 from vireid.types import Modality
 
 

@@ -25,8 +25,8 @@ from vireid.files import atomic_path, disk_error
 from vireid.recipes import load_recipe, shipped_recipes
 from vireid.reproduce.jobs import leaves, settings
 from vireid.studies.study import counts, lock, open_study, release_dead
+from vireid.training.run import train
 from vireid.training.split import fingerprint, split_training
-from vireid.training.train import train
 from vireid.types import Dataset, VireidError
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from vireid.losses.objective import Objective
 from vireid.models.network import build_network
 from vireid.training import checkpoint as checkpoints_module
 from vireid.training.checkpoint import checkpoints, load_run, save_checkpoint
-from vireid.training.embed import embed
+from vireid.training.features import embed
 from vireid.training.loop import Loop
 from vireid.training.monitor import Monitor
+from vireid.training.run import train
 from vireid.training.schedule import make_optimizer
 from vireid.training.split import split_training
-from vireid.training.train import train
 from vireid.types import Features, VireidError
 
 
