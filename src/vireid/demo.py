@@ -9,7 +9,7 @@ from pathlib import Path
 from vireid.data.layouts import open_dataset, synthetic_record
 from vireid.recipes import load_recipe
 from vireid.report.evaluation import write_evaluation
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluate import evaluate_models
 from vireid.synthetic.settings import synthetic_set
 from vireid.synthetic.tree import write_tree
 from vireid.training.run import train
@@ -60,5 +60,5 @@ def run_demo(out: Path, bars: Bars, size: DemoSize | None = None, overrides: tup
     elif made != wanted.record():
         raise VireidError(f"{data}: rendered with other settings or by another version; delete it and {out}")
     train(recipe, open_dataset(data), out, resume=True, progress=bars("images decoded"))
-    evaluation = evaluate_runs([out], data, progress=bars("images embedded"))
+    evaluation = evaluate_models([out], data, progress=bars("images embedded"))
     return write_evaluation(evaluation, out)[1]

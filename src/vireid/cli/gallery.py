@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 gallery = App(name="gallery", help="Keep embedded images, and find a person among them.")
 
 Store = Annotated[str, Parameter(help="Folder of the gallery, or http://host:19530 of a Milvus server (/COLLECTION).")]
-Model = Annotated[
-    Path | None, Parameter(help="Run or exported model; only the first add needs it, the gallery remembers.")
+Remembered = Annotated[
+    str | None, Parameter(help="Run or other model; only the first add needs it, the gallery remembers.")
 ]
 Kind = Literal["visible", "infrared"]
 From = Annotated[str | None, Parameter(name="--from", help="Only images from this time on, 2024-05-01T12:00:00Z.")]
@@ -69,7 +69,7 @@ def _where(
 def add(
     store: Store,
     *images: Annotated[str, Parameter(help="Image files, folders, quoted patterns; or one video with --boxes.")],
-    model: Model = None,
+    model: Remembered = None,
     modality: Annotated[Kind | None, Parameter(help="Of the images; a manifest may say it too.")] = None,
     camera: Annotated[str, Parameter(help="Name of the camera.")] = "",
     time: Annotated[str | None, Parameter(help="When, 2024-05-01T12:00:00Z; of a video, when it begins.")] = None,
@@ -93,8 +93,8 @@ def add(
     kind = None if modality is None else Modality[modality.upper()]
     about = About(kind, camera, None if time is None else parse_time(time, "--time"), track)
     sources, total = collect(images, about, manifest, boxes)
-    embedder, folder = model_of(store, model)
-    opened = open_gallery(store, create=embedder, folder=folder, dtype=dtype)
+    embedder = model_of(store, model)
+    opened = open_gallery(store, create=embedder, dtype=dtype)
     try:
         with bars() as bar:
             result = add_images(opened, embedder, sources, total, bar("images"))
@@ -225,7 +225,7 @@ def search(
     *images: Annotated[str, Parameter(help="Images of one person: files, folders or quoted patterns.")],
     modality: Annotated[Kind, Parameter(help="Of the images given here.")],
     top: Annotated[int, Parameter(help="Matches to show.")] = 20,
-    model: Model = None,
+    model: Remembered = None,
     camera: Cameras = (),
     not_camera: Annotated[tuple[str, ...], Parameter(negative="", help="Not this camera; repeatable.")] = (),
     start: From = None,
@@ -244,13 +244,11 @@ def search(
     from vireid.gallery.store import open_gallery
 
     where = _where(None, camera, start, stop, not_cameras=not_camera)
-    embedder, folder = model_of(store, model)
+    embedder = model_of(store, model)
     opened = open_gallery(store, create=embedder)
     kind = Modality[modality.upper()]
     try:
-        answer, pictures = ask(
-            opened, embedder, folder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track
-        )
+        answer, pictures = ask(opened, embedder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track)
         if html is not None:
             write_page(html, answer, pictures, opened)
     finally:

@@ -26,7 +26,7 @@ Flag = Parameter(negative="")
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
 Recipe = Annotated[str, Parameter(help=f"A YAML file or one of {', '.join(shipped_recipes())}.")]
 Run = Annotated[Path, Parameter(help="Run folder that vireid train wrote.")]
-Model = Annotated[Path, Parameter(help="Run folder of vireid train, or exported folder of vireid export.")]
+Model = Annotated[str, Parameter(help="Run folder of vireid train, or exported folder of vireid export.")]
 Rerank = Annotated[bool, Flag, Parameter(help="Add lines with k-reciprocal re-ranking.")]
 ExpandQueries = Annotated[bool, Flag, Parameter(help="Add lines with query expansion.")]
 CameraAware = Annotated[bool, Flag, Parameter(help="Add lines with similarities corrected per camera pair.")]

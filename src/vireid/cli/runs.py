@@ -19,7 +19,6 @@ from vireid.cli.options import (
     OwnData,
     Recipe,
     Rerank,
-    Run,
     bars,
     beside,
     print_json,
@@ -74,10 +73,10 @@ def train(
 
 
 def evaluate(
-    *folders: Run,
+    *models: Model,
     data: OwnData = None,
     out: Annotated[
-        Path | None, Parameter(help="Where results.json and report.html go; RUN/evaluation/DATA by default.")
+        Path | None, Parameter(help="Folder of results.json and report.html; MODEL/evaluation/DATA by default.")
     ] = None,
     trial: Annotated[int | None, Parameter(help="Split of RegDB; by default the run's own.")] = None,
     gallery: Annotated[
@@ -90,27 +89,26 @@ def evaluate(
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,
     against: Annotated[
-        Path | None, Parameter(help="Another run, to test the first one against by a sign-flip test over identities.")
+        str | None, Parameter(help="Another model, to test the first one against by a sign-flip test over identities.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a run, or the mean of several, on a data set's test identities, and write results and a report.
+    """Evaluate a model, or the mean of several runs, on a data set's test identities, and write results and a report.
 
     Example: `vireid evaluate runs/regdb-dfw-trial1 runs/regdb-dfw-trial2 --data ~/data/RegDB --rerank`
     """
     from vireid.deploy.card import write_card
+    from vireid.deploy.run import RunEmbedder
     from vireid.report.details import against_table
     from vireid.report.evaluation import write_evaluation
     from vireid.report.terminal import plain_table, result_tables
-    from vireid.runs.evaluate import evaluate_runs
+    from vireid.runs.evaluate import evaluate_models
 
-    if not folders:
-        raise VireidError(
-            "evaluate: expected at least one run folder, for example vireid evaluate runs/demo --data PATH"
-        )
+    if not models:
+        raise VireidError("evaluate: expected at least one model, for example vireid evaluate runs/demo --data PATH")
     with bars() as bar:
-        evaluation = evaluate_runs(
-            folders,
+        evaluation = evaluate_models(
+            models,
             data,
             trial=trial,
             gallery=gallery,
@@ -121,9 +119,10 @@ def evaluate(
             progress=bar("images"),
         )
     results, page = write_evaluation(
-        evaluation, out or folders[0] / "evaluation" / evaluation.dataset.root.resolve().name
+        evaluation, out or evaluation.models[0].home / "evaluation" / evaluation.dataset.root.resolve().name
     )
-    write_card(folders[0])
+    if isinstance(evaluation.models[0], RunEmbedder):
+        write_card(evaluation.models[0].home)
     if as_json:
         print_json(evaluation.to_dict())
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vireid.config import DataConfig
 from vireid.data import folder, llcm, regdb, sysu
@@ -29,6 +29,16 @@ LOADERS: dict[Layout, Callable[[Path, int, Notify], Dataset]] = {
     "llcm": lambda root, _, notify: llcm.load(root, notify),
     "folder": lambda root, _, notify: folder.load(root, notify),
 }
+
+
+class InputSize(Protocol):
+    """What has the size of a network's input in pixels: a recipe's data section, or a model."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
 
 
 def open_dataset(root: Path, trial: int = 1) -> Dataset:
@@ -62,14 +72,14 @@ def open_data(config: DataConfig, root: Path | None, trial: int = 1) -> Dataset:
 def open_pixels(
     dataset: Dataset,
     samples: Sequence[Sample],
-    config: DataConfig,
+    size: InputSize,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> PixelStore:
     """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`."""
     if dataset.rendered:
         return RenderedStore(dataset, samples)
-    return PixelStore.build(samples, config.height, config.width, cache=cache, progress=progress)
+    return PixelStore.build(samples, size.height, size.width, cache=cache, progress=progress)
 
 
 def recognise(root: Path) -> Layout:

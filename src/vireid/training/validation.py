@@ -16,9 +16,9 @@ from vireid.files import atomic_path, write_json
 from vireid.models.network import TwoStreamNetwork
 from vireid.retrieval.ranking import CosineRanking
 from vireid.training.checkpoint import portable
-from vireid.training.features import FEATURES, embed
+from vireid.training.features import network_features
 from vireid.training.monitor import Monitor
-from vireid.types import Features, Layout, Modality, Sample
+from vireid.types import FeatureKind, Features, Layout, Modality, Sample
 
 BEST, HISTORY = "best.safetensors", "validation.json"
 
@@ -41,8 +41,8 @@ class Validation:
 
     def measure(self, network: TwoStreamNetwork, step: int, out: Path, monitor: Monitor) -> None:
         """Record the mAP after ``step`` batches in ``out`` and keep the network if it is the best so far."""
-        features = embed(network, self.store, self.samples, precision=self.precision)[FEATURES[0]]
-        score = sum(self._map(features, query) for query in Modality) / 2
+        kinds = network_features(network, self.store, self.samples, precision=self.precision)
+        score = sum(self._map(kinds[FeatureKind.AFTER_BNNECK], query) for query in Modality) / 2
         earlier = [entry for entry in _history(out) if entry["step"] < step]
         if all(score > entry["map"] for entry in earlier):
             with atomic_path(out / BEST) as path:
