@@ -39,7 +39,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "--recipe", "sysu-dfw", "--data", "x", "schedule.lr=fast"], "schedule.lr"),
         (["train", "--recipe", "sysu-dfw", "--data", "nowhere"], "nowhere"),
         (["evaluate", "nothing", "--data", "x"], "nothing"),
-        (["evaluate", "--data", "x"], "at least one run"),
+        (["evaluate", "--data", "x"], "at least one model"),
         (["score", "none.npz", "--protocol", "sysu"], "none.npz"),
         (["score", "none.npz", "--protocol", "market"], "market"),
         (["embed", "nothing", "x", "features.txt"], "features.txt"),
@@ -148,7 +148,7 @@ def test_cost_prints_the_papers_figures(capsys: pytest.CaptureFixture[str]) -> N
     ("where", "words", "said"),
     [
         ("training.run.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to go on"),
-        ("reproduce.tuning.tune", ["tune", "small", "--trials", "1"], "again to go on"),
+        ("studies.tuning.tune", ["tune", "small", "--trials", "1"], "again to go on"),
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(
