@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from vireid.gallery.pictures import prepare
 from vireid.gallery.query import search_groups
 from vireid.gallery.records import Entry, Gallery, GalleryInfo, Match, NewImage, Where
 from vireid.images import Pixels
+from vireid.machine import usable_cores
 from vireid.service.batching import Batcher
 from vireid.service.limits import Gate, Limits, Refusal, Upload, check_picture
 from vireid.service.metrics import Metrics
@@ -67,7 +67,7 @@ class Engine:
         self.metrics = Metrics(lambda: self.gate.inside, lambda: len(self._model))
         self._readers = ThreadPoolExecutor(_READERS, "gallery")
         self._writer = ThreadPoolExecutor(1, "gallery-writer")
-        self._pictures = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "pictures")
+        self._pictures = ThreadPoolExecutor(usable_cores(), "pictures")
         self._thumbnails: dict[str, bytes] = {}
         self._info: tuple[float, GalleryInfo] | None = None
         self.heatmaps = embedder.responds
