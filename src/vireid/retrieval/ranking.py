@@ -215,7 +215,7 @@ def limited(k: int, gallery: int) -> int:
     if k < 1:
         raise VireidError(f"search: expected k of at least 1, got {k}")
     if k > gallery:
-        warnings.warn(f"search: the gallery has {gallery} rows, fewer than the {k} requested", stacklevel=3)
+        warnings.warn(f"search: the gallery has {gallery} rows, fewer than the {k} asked for", stacklevel=3)
     return min(k, gallery)
 
 
