@@ -15,7 +15,7 @@ from tests.reference.metrics import loop
 from tests.reference.reranking import k_reciprocal_distance
 from vireid.evaluation import Facts, comparability, evaluate, mixed_setting, pool, ranked_lists, settings_for
 from vireid.evaluation.ranked import Method
-from vireid.types import Features, Modality, VireidError
+from vireid.types import FeatureKind, Features, Modality, VireidError
 
 DATA = datasets.sysu(identities=range(1, 13), images=3)
 SETTING = settings_for(DATA)[0]
@@ -67,7 +67,7 @@ def test_reranked_numbers_are_those_of_the_reference_distances() -> None:
 
 
 def test_the_dictionary_states_every_fact_and_is_json() -> None:
-    facts = Facts(feature="before BNNeck", flip_averaging=True, checkpoint_rule="validation")
+    facts = Facts(FeatureKind.BEFORE_BNNECK, flip_averaging=True, checkpoint_rule="validation")
     found = json.loads(json.dumps(evaluate(FEATURES, SETTING, facts=facts).to_dict()))
     assert {
         "protocol": "sysu",

@@ -94,7 +94,7 @@ def test_tracks_are_whole_and_as_many_as_wanted_and_command_and_service_agree(
         groups = [[match, *match["group"]] for match in served]
         assert [len(group) for group in groups] == [12] * top
         more = {"top": top, "where": Where(), "rerank": False, "tracks": True}
-        answer, _ = ask(memory, model, tmp_path, [str(tmp_path / "a.png")], Modality.VISIBLE, **more)
+        answer, _ = ask(memory, model, [str(tmp_path / "a.png")], Modality.VISIBLE, **more)
         ids = [[match.entry.id for match in group] for group in answer.groups]
         assert [[match["entry"]["id"] for match in group] for group in groups] == ids
     assert last.entry.id in ids[0]

@@ -21,7 +21,7 @@ VERBS = {
     "demo": ("runs:demo", "Render a day-and-night set, train the full method on it, evaluate it, write a report."),
     "data": ("data:data", "Check a data set, or render a synthetic one."),
     "train": ("train:train", "Train a recipe on a data set's training identities."),
-    "evaluate": ("runs:evaluate", "Evaluate a run, or the mean of several, and write results and a report."),
+    "evaluate": ("runs:evaluate", "Evaluate a model, or the mean of several runs, and write results and a report."),
     "score": ("runs:score", "Score features of any model: CMC, mAP and mINP of queries against a gallery."),
     "embed": ("runs:embed", "Write the features of a data set's test part, or of loose images."),
     "cost": ("runs:cost", "Print parameters, multiply-accumulates, peak memory and speed of embedding (Table 2)."),
@@ -30,7 +30,7 @@ VERBS = {
     "serve": ("serve:serve", "Serve a gallery: a page to search with, and a REST interface."),
     "token": ("serve:token", "Create, list and revoke the tokens that a service asks for."),
     "reproduce": ("reproduce:reproduce", "Train what a table or figure of the paper needs, and write it."),
-    "noise": ("studies:noise", "Score runs under noise, blur, low light, occlusion, JPEG and fog."),
+    "noise": ("studies:noise", "Score models under noise, blur, low light, occlusion, JPEG and fog."),
     "scale": ("studies:scale", "Measure time and memory of ranking, scoring and re-ranking against gallery size."),
     "tune": ("studies:tune", "Search a recipe's settings on held-out training identities."),
 }

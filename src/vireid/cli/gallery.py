@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 gallery = App(name="gallery", help="Keep embedded images, and find a person among them.")
 
 Store = Annotated[str, Parameter(help="Gallery: a folder, or http://host:19530/COLLECTION of a Milvus server.")]
-Model = Annotated[
-    Path | None, Parameter(help="Run or exported model; needed for the first add only, the gallery remembers it.")
+Remembered = Annotated[
+    str | None, Parameter(help="Run or other model; needed for the first add only, the gallery remembers it.")
 ]
 Kind = Literal["visible", "infrared"]
 From = Annotated[str | None, Parameter(name="--from", help="Earliest time, such as 2024-05-01T12:00:00Z.")]
@@ -68,7 +68,7 @@ def _where(
 def add(
     store: Store,
     *images: Annotated[str, Parameter(help="Image files, folders, quoted patterns; or one video with --boxes.")],
-    model: Model = None,
+    model: Remembered = None,
     modality: Annotated[Kind | None, Parameter(help="Modality of the images; a manifest may give it instead.")] = None,
     camera: Annotated[str, Parameter(help="Name of the camera.")] = "",
     time: Annotated[
@@ -96,8 +96,8 @@ def add(
     kind = None if modality is None else Modality[modality.upper()]
     about = About(kind, camera, None if time is None else parse_time(time, "--time"), track)
     sources, total = collect(images, about, manifest, boxes)
-    embedder, folder = model_of(store, model)
-    opened = open_gallery(store, create=embedder, folder=folder, dtype=dtype)
+    embedder = model_of(store, model)
+    opened = open_gallery(store, create=embedder, dtype=dtype)
     try:
         with bars() as bar:
             result = add_images(opened, embedder, sources, total, bar("images"))
@@ -228,7 +228,7 @@ def search(
     *images: Annotated[str, Parameter(help="Images of one person: files, folders or quoted patterns.")],
     modality: Annotated[Kind, Parameter(help="Modality of the query images.")],
     top: Annotated[int, Parameter(help="Number of matches to show.")] = 20,
-    model: Model = None,
+    model: Remembered = None,
     camera: Cameras = (),
     not_camera: Annotated[tuple[str, ...], Parameter(negative="", help="Camera to leave out; repeatable.")] = (),
     start: From = None,
@@ -247,13 +247,11 @@ def search(
     from vireid.gallery.store import open_gallery
 
     where = _where(None, camera, start, stop, not_cameras=not_camera)
-    embedder, folder = model_of(store, model)
+    embedder = model_of(store, model)
     opened = open_gallery(store, create=embedder)
     kind = Modality[modality.upper()]
     try:
-        answer, pictures = ask(
-            opened, embedder, folder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track
-        )
+        answer, pictures = ask(opened, embedder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track)
         if html is not None:
             write_page(html, answer, pictures, opened)
     finally:

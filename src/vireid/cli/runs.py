@@ -19,7 +19,6 @@ from vireid.cli.options import (
     Overrides,
     OwnData,
     Rerank,
-    Run,
     bars,
     beside,
     print_json,
@@ -53,10 +52,10 @@ def demo(
 
 
 def evaluate(
-    *folders: Run,
+    *models: Model,
     data: OwnData = None,
     out: Annotated[
-        Path | None, Parameter(help="Folder of results.json and report.html; `RUN/evaluation/DATA` by default.")
+        Path | None, Parameter(help="Folder of results.json and report.html; `MODEL/evaluation/DATA` by default.")
     ] = None,
     trial: Annotated[int | None, Parameter(help="RegDB split; by default the run's own.")] = None,
     gallery: Annotated[
@@ -69,27 +68,26 @@ def evaluate(
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,
     against: Annotated[
-        Path | None, Parameter(help="Run to test the first one against, by a sign-flip test over identities.")
+        str | None, Parameter(help="Model to test the first one against, by a sign-flip test over identities.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a run, or the mean of several, on a data set's test identities, and write results and a report.
+    """Evaluate a model, or the mean of several runs, on a data set's test identities, and write results and a report.
 
     Example: `vireid evaluate runs/regdb-dfw-trial1 runs/regdb-dfw-trial2 --data ~/data/RegDB --rerank`
     """
     from vireid.deploy.card import write_card
+    from vireid.deploy.run import RunEmbedder
     from vireid.report.details import against_table
     from vireid.report.evaluation import write_evaluation
     from vireid.report.terminal import plain_table, result_tables
-    from vireid.runs.evaluate import evaluate_runs
+    from vireid.runs.evaluate import evaluate_models
 
-    if not folders:
-        raise VireidError(
-            "evaluate: expected at least one run folder, for example vireid evaluate runs/demo --data PATH"
-        )
+    if not models:
+        raise VireidError("evaluate: expected at least one model, for example vireid evaluate runs/demo --data PATH")
     with bars() as bar:
-        evaluation = evaluate_runs(
-            folders,
+        evaluation = evaluate_models(
+            models,
             data,
             trial=trial,
             gallery=gallery,
@@ -99,8 +97,10 @@ def evaluate(
             against=against,
             progress=bar("images"),
         )
-    results, page = write_evaluation(evaluation, out or folders[0] / "evaluation" / evaluation.dataset.name)
-    write_card(folders[0])
+    model = evaluation.models[0]
+    results, page = write_evaluation(evaluation, out or model.home / "evaluation" / evaluation.dataset.name)
+    if isinstance(model, RunEmbedder):
+        write_card(model.home)
     if as_json:
         print_json(evaluation.to_dict())
     else:

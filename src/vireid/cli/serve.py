@@ -19,7 +19,7 @@ token = App(name="token", help="Create, list and revoke the tokens that a servic
 def serve(
     store: Store,
     *,
-    model: Annotated[Path, Parameter(help="Run folder or exported model that the gallery was filled by.")],
+    model: Annotated[str, Parameter(help="Run or other model that the gallery was filled by.")],
     host: Annotated[str, Parameter(help="Address to listen on; any but this machine's own requires tokens.")] = (
         "127.0.0.1"
     ),
@@ -39,14 +39,14 @@ def serve(
         from vireid.service.server import serve as run
     except ImportError as error:
         raise VireidError(f"{error.name} is not installed: install with pip install 'vireid[search]'") from error
-    from vireid.deploy.load import load_embedder
+    from vireid.deploy.load import load_model
     from vireid.gallery.store import open_gallery
     from vireid.gallery.thresholds import score_thresholds
     from vireid.service.tokens import state_folder
 
     address = Address(host, port, certificate, key)
-    embedder = load_embedder(model)
-    thresholds = {str(modality): score_thresholds(model, modality) for modality in Modality}
+    embedder = load_model(model)
+    thresholds = {str(modality): score_thresholds(embedder.home, modality) for modality in Modality}
     gallery = open_gallery(store, through_service=False)
     try:
         settings = ServiceSettings(state_folder(store), thresholds=thresholds, limits=Limits(queue=queue))

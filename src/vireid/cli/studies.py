@@ -7,27 +7,27 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vireid.cli.options import Flag, Json, OwnData, Recipe, Run, bars, print_json, print_tables
+from vireid.cli.options import Flag, Json, Model, OwnData, Recipe, bars, print_json, print_tables
 
 
 def noise(
-    *runs: Run,
+    *models: Model,
     data: OwnData = None,
     out: Annotated[Path, Parameter(help="Folder of the results; what it holds is not computed again.")] = Path("noise"),
     gallery: Annotated[bool, Flag, Parameter(help="Corruption of the gallery as well as the queries.")] = False,
     json: Json = False,
 ) -> None:
-    """Score runs under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors relate to the first.
+    """Score models under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors relate to the first.
 
     Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
     """
     from rich.table import Table
 
     from vireid.reproduce.tables import shown
-    from vireid.studies.robustness import NUMBERS, noise_report, noise_table, score_runs, write_noise, write_sheet
+    from vireid.studies.robustness import NUMBERS, noise_report, noise_table, score_models, write_noise, write_sheet
 
     with bars() as bar:
-        found = score_runs(runs, data, out, gallery=gallery, progress=bar("corruptions scored"))
+        found = score_models(models, data, out, gallery=gallery, progress=bar("corruptions scored"))
     write_noise(out, found)
     if data:
         write_sheet(out, data)

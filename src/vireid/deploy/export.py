@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,15 @@ from vireid.data.layouts import open_data, open_pixels
 from vireid.data.pixels import PixelStore
 from vireid.deploy.card import card_text
 from vireid.deploy.graph import to_onnx
-from vireid.deploy.manifest import MANIFEST, Graph, Manifest, to_json
+from vireid.deploy.manifest import MANIFEST, Graph, Manifest, TrainedOn, to_json
 from vireid.deploy.quantise import quantise
 from vireid.deploy.run import dimension_of, model_fingerprint
 from vireid.deploy.session import features_of, open_session
 from vireid.files import atomic_path, write_json
 from vireid.images import Pixels
 from vireid.training.checkpoint import Run, load_run
-from vireid.training.features import FEATURES, embed
-from vireid.types import Dataset, Modality, Sample, VireidError
+from vireid.training.features import network_features
+from vireid.types import Dataset, FeatureKind, Modality, Sample, VireidError
 
 if TYPE_CHECKING:
     import onnx
@@ -88,9 +89,9 @@ def export_run(
 
 
 def _manifest(run: Run, precision: str, graphs: dict[str, Graph]) -> Manifest:
-    known = {name: run.info[name] for name in ("layout", "trial", "fingerprint", "seen_folders")}
+    known = {field.name: run.info[field.name] for field in fields(TrainedOn)}
     if run.info["layout"] != "folder":
-        known["seen_folders"] = []  # only plain folders need them
+        known["seen_folders"] = ()  # only plain folders need them
     return Manifest(
         vireid=vireid.__version__,
         format="onnx",
@@ -102,7 +103,7 @@ def _manifest(run: Run, precision: str, graphs: dict[str, Graph]) -> Manifest:
         height=run.recipe.data.height,
         width=run.recipe.data.width,
         graphs=graphs,  # type: ignore[arg-type]
-        trained_on=known,
+        trained_on=TrainedOn(**known),
     )
 
 
@@ -114,7 +115,7 @@ def _graph(
     model = to_onnx(run.network, modality, config.height, config.width)
     samples = _draw(dataset.test, modality, COMPARED)
     store = open_pixels(dataset, samples, config, cache)
-    expected = embed(run.network, store, samples)[FEATURES[0]].embeddings.numpy()
+    expected = network_features(run.network, store, samples)[FeatureKind.AFTER_BNNECK].embeddings.numpy()
     images = _pixels(store, len(samples))
     lowest = LOWEST[precision]
     kept: tuple[str, ...] = ()

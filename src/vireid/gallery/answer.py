@@ -13,7 +13,7 @@ from vireid.deploy.embedder import Embedder
 from vireid.gallery.pictures import find_files, prepare, read_file
 from vireid.gallery.query import search_groups
 from vireid.gallery.records import Gallery, Match, Where
-from vireid.gallery.store import model_folder
+from vireid.gallery.store import model_source
 from vireid.gallery.thresholds import score_thresholds
 from vireid.types import Modality, VireidError
 
@@ -56,24 +56,25 @@ def _match(match: Match) -> dict[str, Any]:
     return {"entry": match.entry.to_dict(), "score": round(match.score, 5)}
 
 
-def model_of(place: str, given: Path | None) -> tuple[Embedder, Path]:
+def model_of(place: str, given: str | None) -> Embedder:
     """Load the model ``given``, or else the one that the gallery at ``place`` was made with.
 
     Raises:
         VireidError: no gallery, or its model is not where it was.
     """
-    folder = given or model_folder(place)
-    if folder is None or not folder.exists():
-        raise VireidError(f"{place}: its model is not at {folder or 'any known place'}; say --model FOLDER")
-    from vireid.deploy.load import load_embedder
+    from vireid.deploy.load import load_model
 
-    return load_embedder(folder), folder
+    if given:
+        return load_model(given)
+    source = model_source(place)
+    if not source or not Path(source).exists():
+        raise VireidError(f"{place}: its model is not at {source or 'any known place'}; name it with --model")
+    return load_model(source)
 
 
 def ask(
     gallery: Gallery,
     embedder: Embedder,
-    folder: Path,
     images: Sequence[str],
     modality: Modality,
     *,
@@ -85,7 +86,6 @@ def ask(
     """Search for the person that the image files show; return the answer and the queries' thumbnails.
 
     Args:
-        folder: the model's, where the thresholds of its evaluation are.
         tracks: count and show tracks, not images.
 
     Raises:
@@ -97,6 +97,6 @@ def ask(
     ready = [prepare(read_file(file), str(file), embedder.height, embedder.width) for file in files]
     query = embedder.embed(np.stack([pixels for pixels, _, _ in ready]), modality)
     groups = search_groups(gallery, query, top, where, rerank, tracks)
-    thresholds = score_thresholds(folder, modality)
+    thresholds = score_thresholds(embedder.home, modality)
     answer = Answer(tuple(file.name for file in files), groups, gallery.info().images, rerank, thresholds)
     return answer, [thumbnail for _, thumbnail, _ in ready]

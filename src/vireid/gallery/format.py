@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +15,7 @@ FORMAT = 1
 Dtype = Literal["float16", "float32"]
 
 
-class Model(Protocol):
+class StoredModel(Protocol):
     """What a store keeps of an `Embedder`."""
 
     @property
@@ -28,9 +27,12 @@ class Model(Protocol):
     @property
     def dimension(self) -> int: ...
 
+    @property
+    def source(self) -> str: ...
+
 
 class StoreSettings(BaseModel):
-    """Written when a store is made and never changed; ``folder`` is where the model lay, "" where unknown."""
+    """Written when a store is made and never changed; ``folder`` is the model's source, "" where unknown."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,13 +44,13 @@ class StoreSettings(BaseModel):
     folder: str = ""
 
     @classmethod
-    def of(cls, model: Model, dtype: Dtype, folder: Path | None) -> StoreSettings:
+    def of(cls, model: StoredModel, dtype: Dtype) -> StoreSettings:
         return cls(
             model=model.name,
             fingerprint=model.fingerprint,
             dimension=model.dimension,
             dtype=dtype,
-            folder=str(folder.resolve()) if folder else "",
+            folder=model.source,
         )
 
 
@@ -69,7 +71,7 @@ def read_settings(content: Any, place: str) -> StoreSettings:
         raise VireidError(f"{place}: not a store's settings ({field}: {first['msg']})") from None
 
 
-def check_model(settings: StoreSettings, model: Model, place: str) -> None:
+def check_model(settings: StoreSettings, model: StoredModel, place: str) -> None:
     """Raise `VireidError` unless the vectors of ``model`` may be compared with the store's."""
     if model.fingerprint != settings.fingerprint:
         raise VireidError(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from vireid.files import disk_error, read_json, write_json
 from vireid.gallery.folder import FolderGallery
-from vireid.gallery.format import Dtype, Model, StoreSettings, check_model, read_settings
+from vireid.gallery.format import Dtype, StoredModel, StoreSettings, check_model, read_settings
 from vireid.gallery.journal import JOURNAL, create_journal
 from vireid.gallery.milvus import connect, told
 from vireid.gallery.records import Gallery, Store
@@ -24,8 +24,7 @@ TOKEN_VARIABLE = "VIREID_MILVUS_TOKEN"
 def open_gallery(
     place: str,
     *,
-    create: Model | None = None,
-    folder: Path | None = None,
+    create: StoredModel | None = None,
     dtype: Dtype = "float16",
     through_service: bool = True,
 ) -> Gallery:
@@ -34,7 +33,6 @@ def open_gallery(
     Args:
         create: make the gallery where there is none, for the vectors of this model (an `Embedder`); where there is one,
             require that it holds vectors of this model.
-        folder: where that model was loaded from, for later commands to find it.
         dtype: how a new gallery keeps vectors.
         through_service: return the `Gallery` of a running ``vireid serve`` where that holds the folder.
 
@@ -42,9 +40,9 @@ def open_gallery(
         VireidError: no gallery, one of another model, of a newer version, damaged, or in use by another process.
     """
     if "://" in place:
-        return _open_server(place, create, folder, dtype)
+        return _open_server(place, create, dtype)
     path = Path(place)
-    settings = _settings(path, create, folder, dtype)
+    settings = _settings(path, create, dtype)
     handle = _locked(path)
     if handle is None:
         if through_service and (service := _service(path)):
@@ -60,15 +58,15 @@ def open_gallery(
         raise
 
 
-def model_folder(place: str) -> Path | None:
-    """Return where the model of the gallery at ``place`` lay when the gallery was made; None where that is unknown."""
+def model_source(place: str) -> str:
+    """Return where the model of the gallery at ``place`` lay when the gallery was made; "" where that is unknown."""
     if "://" in place:
-        gallery = _open_server(place, None, None, "float16")
+        gallery = _open_server(place, None, "float16")
         settings = gallery.settings
         gallery.close()
     else:
-        settings = _settings(Path(place), None, None, "float16")
-    return Path(settings.folder) if settings.folder else None
+        settings = _settings(Path(place), None, "float16")
+    return settings.folder
 
 
 def store_of(gallery: Gallery) -> Store:
@@ -82,7 +80,7 @@ def store_of(gallery: Gallery) -> Store:
     return gallery
 
 
-def _settings(path: Path, create: Model | None, folder: Path | None, dtype: Dtype) -> StoreSettings:
+def _settings(path: Path, create: StoredModel | None, dtype: Dtype) -> StoreSettings:
     """Read the settings of the store in a folder, or make those of a new one."""
     file = path / "store.json"
     if file.exists():
@@ -104,7 +102,7 @@ def _settings(path: Path, create: Model | None, folder: Path | None, dtype: Dtyp
         raise disk_error(error, path) from error
     if others:
         raise VireidError(f"{path}: neither empty nor a gallery ({others[0]} is in it); choose another folder")
-    return StoreSettings.of(create, dtype, folder)
+    return StoreSettings.of(create, dtype)
 
 
 def _locked(path: Path) -> int | None:
@@ -139,7 +137,7 @@ def _service(path: Path) -> Gallery | None:
     return RemoteGallery(url, token, verify=pinned(Path(certificate)) if certificate else True)
 
 
-def _open_server(place: str, create: Model | None, folder: Path | None, dtype: Dtype) -> ServerGallery:
+def _open_server(place: str, create: StoredModel | None, dtype: Dtype) -> ServerGallery:
     try:
         parts = urlsplit(place)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -156,7 +154,7 @@ def _open_server(place: str, create: Model | None, folder: Path | None, dtype: D
             with told(place):
                 exists = client.has_collection(collection)
             if not exists:
-                ServerGallery.create(client, place, collection, StoreSettings.of(create, dtype, folder))
+                ServerGallery.create(client, place, collection, StoreSettings.of(create, dtype))
         gallery = ServerGallery(client, place, collection)
         if create is not None:
             check_model(gallery.settings, create, place)

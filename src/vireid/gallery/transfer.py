@@ -10,8 +10,8 @@ import numpy as np
 
 from vireid.files import atomic_path
 from vireid.gallery.format import Dtype
-from vireid.gallery.records import Entry, Gallery, GalleryInfo, NewImage, Where
-from vireid.gallery.store import model_folder, open_gallery
+from vireid.gallery.records import Entry, Gallery, NewImage, Where
+from vireid.gallery.store import model_source, open_gallery
 from vireid.parallel import Progress, in_threads
 from vireid.types import VireidError
 
@@ -25,10 +25,7 @@ class ModelOf:
     name: str
     fingerprint: str
     dimension: int
-
-    @classmethod
-    def gallery(cls, info: GalleryInfo) -> ModelOf:
-        return cls(info.model, info.fingerprint, info.dimension)
+    source: str
 
 
 @dataclass(frozen=True)
@@ -141,4 +138,5 @@ def open_copy(gallery: Gallery, place: str, target: str) -> Gallery:
         raise VireidError(f"{target}: the gallery is there already; name another place")
     info = gallery.info()
     dtype: Dtype = "float16" if info.dtype == "float16" else "float32"
-    return open_gallery(target, create=ModelOf.gallery(info), folder=model_folder(place), dtype=dtype)
+    model = ModelOf(info.model, info.fingerprint, info.dimension, model_source(place))
+    return open_gallery(target, create=model, dtype=dtype)

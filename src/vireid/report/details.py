@@ -75,7 +75,7 @@ def against_table(evaluation: Evaluation, other: Against) -> Table:
             change = (f"{100 * d.mean:+.2f}", f"{100 * d.low:+.2f} to {100 * d.high:+.2f}", f"{d.p:.4f}")
             rows.append((name, number, *change))
     columns = ("Setting", "Number", "Difference", "95 % interval", "p")
-    what = f"Points, {evaluation.runs[0].folder.name} minus {other.name}; sign-flip permutation test over identities"
+    what = f"Points, {evaluation.models[0].name} minus {other.name}; sign-flip permutation test over identities"
     return Table("Against the other run", columns, tuple(rows), f"{'; '.join((what, *other.warnings))}.")
 
 

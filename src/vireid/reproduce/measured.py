@@ -15,7 +15,7 @@ from vireid.files import read_json, write_json
 from vireid.layouts import Search
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluate import evaluate_models
 from vireid.types import VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}
@@ -43,7 +43,7 @@ def results_path(grid: Grid, job: Job) -> Path:
 def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[int, int], None] | None = None) -> None:
     """Evaluate a finished run, plain and re-ranked, and keep the results in its folder."""
     start = time.perf_counter()
-    found = evaluate_runs(
+    found = evaluate_models(
         [grid.folder(job)], grid.data, trial=job.trial, beside=("k-reciprocal",), device=device, progress=progress
     )
     write_json(results_path(grid, job), found.to_dict() | {"evaluation_seconds": time.perf_counter() - start})

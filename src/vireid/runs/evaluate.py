@@ -1,9 +1,9 @@
-"""Finished runs on a data set: every setting, feature, and option of it as a result."""
+"""Models on a data set: every setting, feature, and option of it as a result."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,29 +11,28 @@ from typing import Any, Literal
 import torch
 
 import vireid
-from vireid.config import Recipe
+from vireid.config import DataConfig, Recipe
 from vireid.data.layouts import open_data, open_pixels, record_of
 from vireid.data.pixels import PixelStore
+from vireid.deploy.embedder import Embedder, embed_samples, unseen_by
+from vireid.deploy.load import Source, load_model
+from vireid.deploy.run import RunEmbedder
 from vireid.evaluation.analysis import Analysis, analyse
 from vireid.evaluation.protocols import Setting, mixed_setting, settings_for
 from vireid.evaluation.ranked import Method
 from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
 from vireid.evaluation.uncertainty import Difference, compare
-from vireid.training.checkpoint import Run, load_run
-from vireid.training.device import default_device, describe
-from vireid.training.features import FEATURES, embed
-from vireid.training.split import unseen
+from vireid.parallel import Progress
+from vireid.training.checkpoint import Run
 from vireid.types import Dataset, Features, VireidError
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Against:
-    """The first run against another, on the same queries and galleries.
+    """The first model against another, on the same queries and galleries.
 
-    ``name`` is the other run's, ``differences`` are those of the plain results by the setting's name, ``warnings`` say
-    what else differs than the model.
+    ``name`` is the other model's, ``differences`` are those of the plain results by the setting's name, ``warnings``
+    say what else differs than the model.
     """
 
     name: str
@@ -43,15 +42,15 @@ class Against:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of one or several runs, and what pictures of the first run need.
+    """Results of one or several models, and what pictures of the first need.
 
     ``results`` are ordered by setting, the paper's feature before the other, plain before flip-averaged, cosine before
     other ways of ranking.
-    ``features`` are the first run's plain ones after the BNNeck, row by row those of ``dataset.test`` and ``store``;
-    ``analyses`` look behind their results by the setting's name, ``against`` compares these with another run's.
+    ``features`` are the first model's plain ones for retrieval, row by row those of ``dataset.test`` and ``store``;
+    ``analyses`` look behind their results by the setting's name, ``against`` compares these with another model's.
     """
 
-    runs: tuple[Run, ...]
+    models: tuple[Embedder, ...]
     dataset: Dataset
     store: PixelStore
     settings: tuple[Setting, ...]
@@ -72,9 +71,9 @@ class Evaluation:
                 "synthetic": self.synthetic,
             },
             "runs": [
-                {"name": run.folder.name, "precision": run.precision, "device": describe(default_device())}
-                | {k: run.info[k] for k in ("layout", "trial", "seed", "git", "versions")}
-                for run in self.runs
+                {"name": model.name, "precision": model.precision, "device": model.device}
+                | {k: model.info.get(k) for k in ("layout", "trial", "seed", "git", "versions")}
+                for model in self.models
             ],
             "results": [result.to_dict() for result in self.results],
             "comparability": list(
@@ -88,8 +87,8 @@ class Evaluation:
         }
 
 
-def evaluate_runs(
-    folders: Sequence[Path],
+def evaluate_models(
+    models: Sequence[Source],
     data: Path | None,
     *,
     trial: int | None = None,
@@ -97,51 +96,64 @@ def evaluate_runs(
     multi_shot: bool = False,
     flip: bool = False,
     beside: Sequence[Method] = (),
-    against: Path | None = None,
+    against: Source | None = None,
     cache: Path | None = None,
     device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate runs on the identities of ``data`` that they did not train on; None: on the set that they render.
+    """Evaluate models on the identities of ``data`` that they did not train on; None: on the set that a run renders.
 
     Results of several runs (RegDB: one per trial) are pooled into means over all their trials. They must be runs of one
     recipe, each of another seed or trial.
 
     Args:
+        models: whatever `load_model` takes.
         trial: RegDB split; by default that of the run, or 1 for a run of another layout.
         gallery, multi_shot: see `settings_for`.
         flip: add lines with flip averaging.
         beside: add lines with these ways of ranking.
-        against: another run, which the first one is tested against on the same queries and galleries.
+        against: another model, which the first one is tested against on the same queries and galleries.
         progress: called with (images decoded or embedded, images).
 
     Raises:
-        VireidError: not a run, not a data set, a RegDB run on another trial than its own, runs of which one may not see
-            test images of the other, a run whose features are not finite.
+        VireidError: not a model, not a data set, a RegDB run on another trial than its own, runs of which one may not
+            see test images of the other, a model whose features are not finite.
     """
 
-    def one(folder: Path) -> Evaluation:
-        run = load_run(folder, device or default_device())
-        dataset = unseen(open_data(run.recipe.data, data, trial or run.info["trial"] or 1, other=True), run.info)
-        if not dataset.test:
-            raise VireidError(f"{dataset.source}: {folder} was trained on all of it; evaluate it on another data set")
+    def one(source: Source) -> Evaluation:
+        model = load_model(source, device=device)
+        dataset = unseen_by(model, open_test(model, data, trial))
         settings = settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot)
-        return _evaluate_run(run, dataset, settings, flip, ("cosine", *beside), cache, progress)
+        return _evaluate(model, dataset, settings, flip, ("cosine", *beside), cache, progress)
 
-    parts = [one(folder) for folder in folders]
+    parts = [one(model) for model in models]
     first = parts[0]
     if len(parts) > 1:
-        _require_poolable([part.runs[0] for part in parts])
+        _require_poolable([part.models[0] for part in parts])
         first = replace(first, analyses={})  # they look behind one run's numbers, not behind the mean
     results = tuple(pool(same) for same in zip(*(part.results for part in parts), strict=True))
-    runs = tuple(run for part in parts for run in part.runs)
-    return replace(first, runs=runs, results=results, against=_compare(parts[0], one(against)) if against else None)
+    loaded = tuple(model for part in parts for model in part.models)
+    return replace(first, models=loaded, results=results, against=_compare(parts[0], one(against)) if against else None)
 
 
-def _require_poolable(runs: list[Run]) -> None:
+def open_test(model: Embedder, data: Path | None, trial: int | None = None) -> Dataset:
+    """Open the data set that a model is tested on, None: the one that its run renders.
+
+    Raises:
+        VireidError: not a data set, or none given for a model that renders none.
+    """
+    config = model.run.recipe.data if isinstance(model, RunEmbedder) else DataConfig()
+    return open_data(config, data, trial or model.info.get("trial") or 1, other=True)
+
+
+def _require_poolable(models: list[Embedder]) -> None:
     def kind(run: Run) -> Recipe:
         return replace(run.recipe, training=replace(run.recipe.training, seed=0))
 
+    for model in models:
+        if not isinstance(model, RunEmbedder):
+            raise VireidError(f"{model.name}: not a run; results of runs alone are pooled, give one model at a time")
+    runs = [model.run for model in models if isinstance(model, RunEmbedder)]
     for run in runs[1:]:
         if kind(run) != kind(runs[0]):
             raise VireidError(f"{run.folder}: another recipe than {runs[0].folder}; pool runs of one recipe only")
@@ -153,15 +165,16 @@ def _require_poolable(runs: list[Run]) -> None:
 
 def _compare(first: Evaluation, second: Evaluation) -> Against:
     ours, others = ({r.setting.name: r for r in reversed(e.results)} for e in (first, second))
-    name = second.runs[0].folder.name
+    model, other = first.models[0], second.models[0]
+    name = other.name if other.name != model.name else f"{other.name} ({other.precision})"
     if list(ours) != list(others):
-        raise VireidError(f"{name}: evaluated in other settings than {first.runs[0].folder.name}; give one data set")
+        raise VireidError(f"{name}: evaluated in other settings than {model.name}; give one data set")
     differences = {setting: compare(ours[setting].trials, others[setting].trials) for setting in ours}
     return Against(name, differences, comparability([first.results[0], second.results[0]]))
 
 
-def _evaluate_run(
-    run: Run,
+def _evaluate(
+    model: Embedder,
     dataset: Dataset,
     settings: tuple[Setting, ...],
     flip: bool,
@@ -169,27 +182,18 @@ def _evaluate_run(
     cache: Path | None,
     progress: Progress | None,
 ) -> Evaluation:
-    data = run.recipe.data
-    store = open_pixels(dataset, dataset.test, data, cache, progress)
+    store = open_pixels(dataset, dataset.test, model, cache, progress)
     flips = (False, True) if flip else (False,)
-    embedded = {
-        flipped: embed(run.network, store, dataset.test, flip=flipped, precision=run.precision, progress=progress)
-        for flipped in flips
-    }
-    if not all(bool(f.embeddings.isfinite().all()) for kinds in embedded.values() for f in kinds.values()):
-        raise VireidError(
-            f"{run.folder}: its features are not finite; delete the folder to train it again, or lower schedule.lr"
-        )
+    embedded = {way: embed_samples(model, store, dataset.test, flip=way, progress=progress) for way in flips}
+    rule = model.info.get("checkpoint_rule", "unknown")
     results = [
-        evaluate(embedded[flipped][kind], setting, method=method,
-                 facts=Facts(kind, flipped, run.info["checkpoint_rule"]))
-        for setting, kind, flipped, method in itertools.product(settings, FEATURES, flips, methods)
-    ]  # fmt: skip
-    features = embedded[False][FEATURES[0]]
+        evaluate(embedded[flipped][kind], setting, method=method, facts=Facts(kind, flipped, rule, bool(model.info)))
+        for setting, kind, flipped, method in itertools.product(settings, model.kinds, flips, methods)
+    ]
+    features, facts = embedded[False][model.kinds[0]], Facts(model.kinds[0], False, rule, bool(model.info))
     if len({sample.modality for sample in dataset.test}) > 1:
-        facts = Facts(checkpoint_rule=run.info["checkpoint_rule"])
         results.append(evaluate(features, mixed_setting(dataset), facts=facts))
     plain = {r.setting.name: r for r in reversed(results)}  # the first of each setting
     analyses = {name: analyse(features, plain[name]) for name in sorted(plain)}
     made = record_of(dataset)
-    return Evaluation((run,), dataset, store, settings, features, tuple(results), made, analyses)
+    return Evaluation((model,), dataset, store, settings, features, tuple(results), made, analyses)

@@ -70,7 +70,8 @@ class Engine:
         self._pictures = ThreadPoolExecutor(usable_cores(), "pictures")
         self._thumbnails: dict[str, bytes] = {}
         self._info: tuple[float, GalleryInfo] | None = None
-        self.heatmaps = self._responds()
+        self.heatmaps = embedder.responds
+        embedder.embed(np.zeros((1, embedder.height, embedder.width, 3), np.uint8), Modality.VISIBLE)  # warms it up
 
     def close(self) -> None:
         """Wait for what runs; the gallery stays open, it is the caller's."""
@@ -190,15 +191,6 @@ class Engine:
         self.metrics.batch.observe(len(images))
         run = self.embedder.embed if kind == "embed" else self.embedder.response
         return list(run(np.stack(images), modality))
-
-    def _responds(self) -> bool:
-        """Whether the model has heat maps; the pass also warms it up."""
-        blank = np.zeros((1, self.embedder.height, self.embedder.width, 3), np.uint8)
-        try:
-            self.embedder.response(blank, Modality.VISIBLE)
-        except VireidError:
-            return False
-        return True
 
 
 def _overlays(pixels: Pixels, maps: Sequence[Vectors]) -> list[bytes]:
