@@ -88,7 +88,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # [[[[...
         reason = error.strerror if isinstance(error, OSError) else "not JSON"
         raise VireidError(f"{path}: {reason}; expected {expected}") from None
     if not isinstance(content, dict):

@@ -27,7 +27,9 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="JSON instead 
 Recipe = Annotated[str, Parameter(help="YAML file, or name of a shipped recipe (`vireid train --help` lists them).")]
 Overrides = Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields.")]
 Run = Annotated[Path, Parameter(help="Run folder that `vireid train` wrote.")]
-Model = Annotated[str, Parameter(help="Run folder of `vireid train`, or exported folder of `vireid export`.")]
+Model = Annotated[
+    str, Parameter(help="Run folder, exported folder, ONNX file or folder with a card, or package.module:function.")
+]
 Rerank = Annotated[bool, Flag, Parameter(help="Additional lines with k-reciprocal re-ranking.")]
 ExpandQueries = Annotated[bool, Flag, Parameter(help="Additional lines with query expansion.")]
 CameraAware = Annotated[bool, Flag, Parameter(help="Additional lines with similarities corrected per camera pair.")]
