@@ -68,7 +68,7 @@ def profile(data: Path, steps: int) -> None:
     store = open_pixels(dataset, dataset.train, recipe.data)
     print(f"pixels opened in {time.perf_counter() - started:.1f} s")
     classes, methods = len({s.identity for s in dataset.train}), build_methods(recipe.model)
-    network = build_network(recipe.model, classes, methods)
+    network = build_network(recipe.model, classes, methods, size=recipe.data.size)
     objective = build_objective(recipe, classes, methods)
     spent: defaultdict[str, list[float]] = defaultdict(list)
 

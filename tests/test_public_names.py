@@ -23,7 +23,7 @@ LAZY = (
     "vireid.models",
     "vireid.training",
 )
-PACKAGES = (*LAZY, "vireid.evaluation", "vireid.retrieval", "vireid.synthetic")
+PACKAGES = (*LAZY, "vireid.evaluation", "vireid.layouts", "vireid.retrieval", "vireid.synthetic")
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,33 +17,24 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from vireid.difficulty import DIFFICULTY, Difficulty
+
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-Level = Annotated[float, Field(ge=0, le=1)]
 Options = dict[str, JsonValue]
 Methods = dict[str, Options]
 Losses = dict[str, Options]
 
 
-@dataclass(frozen=True, config=_STRICT)
-class DialConfig:
-    """The parts of what makes a rendered set hard, from 0, clean, to 1, hard; null: as hard as the whole."""
-
-    viewpoint: Level | None = None
-    """How far people turn, and how far or near they are."""
-    light: Level | None = None
-    """Sun, colour cast, exposure, lamp, thermal gain."""
-    occlusion: Level | None = None
-    """Things and people in front of the person."""
-    crop: Level | None = None
-    """The detector's jitter, feet cut off."""
-    noise: Level | None = None
-    """Sensor noise and motion blur."""
-    resolution: Level | None = None
-    """How few rows the sensor has."""
-    lookalikes: Level | None = None
-    """How alike people are, and how far dyes differ in the infrared."""
+_PARTS = {part.name: Field(description=part.metadata["meaning"], ge=0, le=1) for part in fields(Difficulty)}
+_DIAL = {
+    "__doc__": "Levels of the parts of `Difficulty`, from 0 to 1; null: the level of the whole.\n\nAttributes:\n"
+    + "\n".join(f"    {name}: {info.description}" for name, info in _PARTS.items()),
+    "__module__": __name__,
+    "__annotations__": {name: Annotated[float | None, info] for name, info in _PARTS.items()},
+}
+DialConfig: Any = dataclass(frozen=True, config=_STRICT)(type("DialConfig", (), dict.fromkeys(_PARTS) | _DIAL))
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -57,7 +49,7 @@ class SyntheticConfig:
     """Images of a person by a camera (LLCM: and modality); null: as many as in the real set."""
     seed: int = Field(default=0, ge=0)
     """Of people, cameras and views."""
-    difficulty: float = Field(default=0.2, ge=0, le=1)
+    difficulty: float = Field(default=DIFFICULTY, ge=0, le=1)
     """From 0, clean, to 1, hard."""
     dial: DialConfig = Field(default_factory=DialConfig)
     """Parts of the difficulty, each in the place of it."""
@@ -112,10 +104,12 @@ class WeakeningConfig:
     """Weakening factor of D1."""
     beta: float = Field(default=0.5, ge=0, le=1)
     """Threshold of D2 on the response map scaled to 0..1 per image."""
-    gate: Literal["sigmoid", "none"] = "sigmoid"
-    """sigmoid: features * sigmoid(f * M), eq. 3 as a spatial gate; none: features * M."""
+    gate: Literal["features", "sigmoid", "none"] = "sigmoid"
+    """How eq. 3 is read: features: sigmoid(F * M); sigmoid: F * sigmoid(f * M), a spatial gate; none: F * M."""
     inference: bool = True
     """Weaken at inference too, not only in training."""
+    detach: bool = False
+    """Let no gradient flow through f in the gate sigmoid."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -136,6 +130,8 @@ class ModelConfig:
     """Stride of a ResNet's layer4."""
     branches: int = Field(default=2, ge=1, le=8)
     """Copies of layer4 (SLN); 1 is the baseline."""
+    padding: Literal["zeros", "replicate"] = "zeros"
+    """Border of layer4's 3x3 convolutions; zeros can be told from an image, so that a branch can learn the border."""
     gem_power: float = Field(default=3.0, ge=1, le=20)
     """Exponent of the generalised-mean pooling; 1 is average pooling."""
     weakening: WeakeningConfig = Field(default_factory=WeakeningConfig)
@@ -182,6 +178,10 @@ class OverlapConfig:
     """soft: expected position under a spatial softmax; hard: argmax as printed, which trains nothing."""
     temperature: float = Field(default=0.1, gt=0)
     """Of the spatial softmax, in units of the response; towards 0 the soft centre becomes the hard one."""
+    relative: bool = False
+    """Subtract each position's mean over the batch from the response first."""
+    standardise: bool = False
+    """Bring each image's response to mean 0 and deviation 1 first; the temperature is in those units then."""
 
 
 @dataclass(frozen=True, config=_STRICT)

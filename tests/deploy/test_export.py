@@ -82,11 +82,12 @@ def test_fingerprint_follows_weights_and_what_shapes_the_feature(run: Path, tmp_
     assert model_fingerprint(loaded) != before
 
 
-def test_a_run_from_before_backbones_had_options_keeps_names_and_fingerprint(run: Path, tmp_path: Path) -> None:
+def test_a_run_of_version_0_1_keeps_names_and_fingerprint(run: Path, tmp_path: Path) -> None:
     old = tmp_path / "run"
     shutil.copytree(run, old)
     info = json.loads((old / "run.json").read_text())
-    del info["recipe"]["model"]["options"]
+    del info["recipe"]["model"]["options"], info["recipe"]["model"]["padding"]
+    del info["recipe"]["model"]["weakening"]["detach"]
     (old / "run.json").write_text(json.dumps(info))
     names = {f"{place}.{name}" for name in torchvision_state("resnet18", 8) for place in _places(name)}
     heads = {

@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from vireid.reporting.pictures import stage_maps
 
 from tests.tiny import OVERRIDES, tiny_dataset
 from tests.training.test_run import losses, stop_after
@@ -17,6 +16,7 @@ from vireid.deploy.export import export_run
 from vireid.deploy.load import load_embedder
 from vireid.models.network import build_network
 from vireid.recipes import load_recipe
+from vireid.report.pictures import stage_maps
 from vireid.training.checkpoint import load_run
 from vireid.training.run import train
 from vireid.types import Modality

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from vireid.build import build_methods, build_objective
 from vireid.config import DataConfig, ModelConfig, Recipe
 from vireid.methods import METHODS
 from vireid.models.backbone import BACKBONES, build_backbone, map_of
-from vireid.models.cost import count_macs
+from vireid.models.cost import count_macs, count_parameters
 from vireid.models.network import TwoStreamNetwork, build_network, embedding
+from vireid.recipes import load_recipe
 from vireid.types import VireidError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -185,7 +187,7 @@ def test_methods_work_with_it_or_say_why_not(name: str, method: str) -> None:
 @every_backbone
 def test_what_it_does_not_heed_is_refused(name: str) -> None:
     reads = build_backbone(small(name)).reads
-    for field, value in {"base_width": 16, "last_stride": 2, "gem_power": 2}.items():
+    for field, value in {"base_width": 16, "last_stride": 2, "padding": "replicate", "gem_power": 2}.items():
         fields = {"backbone": name, field: value}
         if field in reads:
             build_backbone(ModelConfig(**fields))
@@ -201,6 +203,18 @@ def test_an_unknown_backbone_lists_the_known() -> None:
     assert message.endswith("or package.module:Class; did you mean resnet50?")
     assert "cannot import no_such_package" in error_of(backbone="no_such_package:Net")
     assert "expected a class derived from vireid.models.backbone.Backbone" in error_of(backbone="torch.nn:Linear")
+
+
+def test_the_page_states_what_the_full_method_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.autocast", lambda *_, **__: nullcontext())  # which knows no tensors without memory
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) M \| ([\d.]+) G \|$", (DOCS / "backbones.md").read_text(), re.M)
+    assert [name for name, _, _ in rows] == list(BACKBONES)
+    for name, parameters, macs in rows:
+        recipe = load_recipe("vit-dfw" if name.startswith("vit") else "sysu-dfw", [f"model.backbone={name}"])
+        with torch.device("meta"):
+            made = TwoStreamNetwork(recipe.model, 2, size=recipe.data.size)
+            assert f"{count_macs(made, *recipe.data.size)[0] / 1e9:.3f}" == macs
+        assert f"{count_parameters(made) / 1e6:.3f}" == parameters
 
 
 def test_the_page_describes_the_toy_as_it_is() -> None:

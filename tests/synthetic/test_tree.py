@@ -16,8 +16,8 @@ from tests.rendered import SIX, digests, small
 from vireid.cli import main
 from vireid.data.check import check
 from vireid.data.layouts import open_dataset
+from vireid.difficulty import Difficulty
 from vireid.synthetic import synthetic_set, workers, write_tree
-from vireid.synthetic.difficulty import Difficulty
 from vireid.synthetic.plans import plan
 from vireid.synthetic.settings import rendered_layouts
 from vireid.synthetic.tree import DATE

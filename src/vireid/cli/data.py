@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from vireid.cli.options import Data, Flag, Json, bars, print_json, print_tables
 from vireid.config import DialConfig
+from vireid.difficulty import DIFFICULTY
 from vireid.types import VireidError
 
 data = App(name="data", help="Check a data set, or render a synthetic one.")
@@ -50,7 +51,7 @@ def data_render(
         int | None, Parameter(help="Images per identity and camera; by default as many as the real set has.")
     ] = None,
     seed: Annotated[int, Parameter(help="Seed of people, cameras and views; same seed, same bytes.")] = 0,
-    difficulty: Annotated[float, Parameter(help="Difficulty of parts not given, from 0, clean, to 1, hard.")] = 0.3,
+    difficulty: Annotated[float, Parameter(help="Difficulty, from 0, clean, to 1, hard.")] = DIFFICULTY,
     dial: Annotated[DialConfig, Parameter(name="*")] = DialConfig(),  # noqa: B008 - immutable
     height: Annotated[int, Parameter(help="Image height in pixels.")] = 288,
     width: Annotated[int, Parameter(help="Image width in pixels.")] = 144,

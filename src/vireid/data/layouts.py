@@ -40,6 +40,14 @@ def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, fi
         VireidError: in one line, a missing or empty root, a layout that is not known, and the first flaw of the tree: a
             missing list, a bad line, a listed image or identity that does not exist, an identity in both parts, a
             training identity of one modality only (see `vireid.data.check` for all flaws at once).
+
+    Examples:
+        >>> import tempfile, vireid
+        >>> root = f"{tempfile.mkdtemp()}/set"
+        >>> _ = vireid.render("market", 2, images=2, height=16, width=8, out=root)
+        >>> data = vireid.open_dataset(root)
+        >>> data.layout, len(data.train), len(data.test), len(data.queries)
+        ('market', 12, 12, 6)
     """
     root = Path(root)
     name = recognise(root) if layout is None else layout

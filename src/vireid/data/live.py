@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vireid.config import DataConfig
 from vireid.data.pixels import PixelStore
+from vireid.difficulty import Difficulty
 from vireid.layouts import find_layout
-from vireid.synthetic.difficulty import Difficulty
 from vireid.synthetic.plans import order_of, plan
 from vireid.synthetic.settings import SyntheticSet, from_record, synthetic_set
 from vireid.synthetic.workers import BATCH, DEVICE_BATCH, pictures

@@ -7,8 +7,8 @@ from typing import Literal
 
 from vireid.data.layouts import open_dataset
 from vireid.data.live import live_dataset
+from vireid.difficulty import Difficulty
 from vireid.parallel import Progress
-from vireid.synthetic.difficulty import Difficulty
 from vireid.synthetic.settings import synthetic_set
 from vireid.synthetic.tree import write_tree
 from vireid.types import Dataset

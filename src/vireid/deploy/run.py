@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterator
+from functools import reduce
 from typing import cast
 
 import numpy as np
@@ -21,12 +23,20 @@ from vireid.training.device import describe
 from vireid.training.features import BATCH, embed_batch
 from vireid.types import FeatureKind, Modality
 
+_ADDED = {"options": {}, "padding": "zeros", "weakening.detach": False}
+"""Fields of the model that version 0.1 did not have, and what it did: then they are left out of fingerprints."""
+
 
 def model_fingerprint(run: Run) -> str:
     """SHA-256 over the run's tensors and over what of its recipe decides a feature: the input's size and the model."""
     recipe = run.recipe.to_dict()
-    # Without where training began, and without what earlier versions had no field for, as long as it is not used.
-    model = {k: v for k, v in recipe["model"].items() if k != "weights" and (k, v) != ("options", {})}
+    model = recipe["model"]
+    del model["weights"]  # where training began
+    for field, value in _ADDED.items():
+        *groups, leaf = field.split(".")
+        group = reduce(operator.getitem, groups, model)
+        if group[leaf] == value:
+            del group[leaf]
     shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
     state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     for name, value in sorted(portable(run.network.state_dict()).items()):

@@ -9,9 +9,22 @@ from __future__ import annotations
 from functools import cache
 
 from vireid.layouts.spec import LayoutSpec, MatchRule, Search
+from vireid.layouts.tree import Order, Place, Tree, identity_row, labelled_lines
 from vireid.plugins import find, known_names
 
-__all__ = ["BUILTIN", "LayoutSpec", "MatchRule", "Search", "find_layout", "layout_names"]
+__all__ = [
+    "BUILTIN",
+    "LayoutSpec",
+    "MatchRule",
+    "Order",
+    "Place",
+    "Search",
+    "Tree",
+    "find_layout",
+    "identity_row",
+    "labelled_lines",
+    "layout_names",
+]
 
 BUILTIN = {
     "sysu": "vireid.layouts.sysu:SYSU",
@@ -38,6 +51,12 @@ def find_layout(name: str, field: str = "layout") -> LayoutSpec:
 
     Raises:
         VireidError: an unknown name, a module that fails to import, or something else than a `LayoutSpec`.
+
+    Examples:
+        >>> from vireid.layouts import find_layout
+        >>> sysu = find_layout("sysu")
+        >>> sysu.title, sysu.rule.never_compared, [search.title for search in sysu.columns]
+        ('SYSU-MM01', ((3, 2), (2, 3)), ['All search, infrared to visible', 'Indoor search, infrared to visible'])
     """
     found: LayoutSpec = find(
         "layout",

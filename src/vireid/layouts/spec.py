@@ -134,6 +134,11 @@ class LayoutSpec:
         """All folders of images in the root."""
         return self.markers + self.more_folders
 
+    def opposite(self, search: Search) -> Search:
+        """Return one of its searches in the other direction."""
+        there = f"{search.gallery}-to-{search.query}"
+        return next(s for s in self.searches if s.name == search.name and s.direction == there)
+
     @property
     def cameras(self) -> frozenset[int]:
         """The cameras that its searches name; none where any camera takes part."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vireid.models.pooling import generalised_mean
 from vireid.types import VireidError
 
 
@@ -55,23 +54,22 @@ def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> 
     return centres.view(2, len(identities), -1), identities
 
 
-def response_centre(maps: Tensor, power: float, temperature: float | None) -> Tensor:
-    """Centre of a sub-network's region of interest, eq. 4 and the line after it.
+def centre_of(response: Tensor, temperature: float | None) -> Tensor:
+    """Centre of a region of interest, the line after eq. 4.
 
     Args:
-        maps: (b, c, h, w). power: exponent of the GeM over channels.
+        response: (b, h, w), of any sign.
         temperature: of the spatial softmax whose expected position is the centre; None takes the position of the
             maximum, as printed, through which no gradient flows.
 
     Returns:
         (b, 2) row and column of the centre in cells of the grid, the middle of the first cell at 0.5.
     """
-    response = generalised_mean(maps, power, 1)
     batch, height, width = response.shape
     if temperature is None:
         index = response.flatten(1).argmax(1)
         return torch.stack([index // width, index % width], dim=1).float() + 0.5
     weights = (response.flatten(1) / temperature).softmax(1).view(batch, height, width)
-    rows = torch.arange(height, device=maps.device, dtype=torch.float32) + 0.5
-    columns = torch.arange(width, device=maps.device, dtype=torch.float32) + 0.5
+    rows = torch.arange(height, device=response.device, dtype=torch.float32) + 0.5
+    columns = torch.arange(width, device=response.device, dtype=torch.float32) + 0.5
     return torch.stack([(weights.sum(2) * rows).sum(1), (weights.sum(1) * columns).sum(1)], dim=1)

@@ -28,7 +28,7 @@ BACKBONES = {
 }
 """The built-in backbones."""
 
-OWN_FIELDS = ("base_width", "last_stride", "gem_power")
+OWN_FIELDS = ("base_width", "last_stride", "padding", "gem_power")
 """Fields of `ModelConfig` that not every backbone reads."""
 
 _DEFAULTS = ModelConfig()
@@ -117,8 +117,8 @@ class Backbone(ABC):
     blocks: tuple[int, int, int, int]
     """Numbers of blocks of layer1 to layer4; set by the constructor."""
     weights: Mapping[str, str] = {}
-    """Published weights by the name in ``model.weights``: a repository of the Hugging Face hub or a file's address."""
-    reads: tuple[str, ...] = ("gem_power",)
+    """Published weights by the name in ``model.weights``, see `vireid.models.weights.download`."""
+    reads: tuple[str, ...] = ("padding", "gem_power")
     """Those of `OWN_FIELDS` that it heeds; of the others it accepts the default alone."""
     tokens = False
     """Whether its parts hand on `Tokens`; these get an embedding of the modality."""

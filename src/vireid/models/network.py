@@ -178,7 +178,7 @@ def _branch(config: ModelConfig, classes: int, methods: Mapping[str, Method]) ->
 
 def _weakening(config: ModelConfig) -> DynamicFeatureWeakening:
     w = config.weakening
-    return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference)
+    return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference, w.detach)
 
 
 def build_network(

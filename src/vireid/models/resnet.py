@@ -104,7 +104,7 @@ class Stem(nn.Module):
 class ResNet(Backbone):
     """Stages of BasicBlocks or Bottlenecks; the published names of its tensors are its own."""
 
-    reads = ("base_width", "last_stride", "gem_power")
+    reads = ("base_width", "last_stride", "padding", "gem_power")
     block: ClassVar[type[BasicBlock] | type[Bottleneck]]
     counts: ClassVar[tuple[int, int, int, int]]
     ibn = False

@@ -23,6 +23,9 @@ class Branch(nn.Module):
         backbone = build_backbone(config)
         channels = backbone.channels[4]
         self.layer4 = backbone.stage(4)
+        for part in self.layer4.modules():
+            if isinstance(part, nn.Conv2d) and part.kernel_size != (1, 1):
+                part.padding_mode = config.padding
         self.pool = backbone.pool()
         self.bnneck = nn.BatchNorm1d(channels)
         self.bnneck.bias.requires_grad_(False)  # the neck centres features; a learned shift would undo that

@@ -119,7 +119,7 @@ def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, st
         if dataclasses.is_dataclass(default):
             yield from recipe_fields(type(default), f"{prefix}{spec.name}.")
         else:
-            kind = str(spec.type).replace("Literal", "one of ")
+            kind = str(getattr(spec.type, "__origin__", spec.type)).replace("Literal", "one of ")
             name = f"{prefix}{spec.name}".replace("loss.others", "loss.NAME")
             yield name, kind, default, str(info.description)
 

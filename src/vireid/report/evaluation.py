@@ -13,7 +13,7 @@ from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, training_fi
 from vireid.figures.ranked_lists import ranked_figure
 from vireid.figures.style import to_svg, write_figure
 from vireid.files import write_json
-from vireid.report.details import det_curve, detail_tables, direction_name, plain_results
+from vireid.report.details import det_curve, detail_tables, direction_name, health_tables, plain_results
 from vireid.report.document import Curve, Headline, RankedSection, Report, write_report
 from vireid.report.html import Cell, Table
 from vireid.report.pictures import heatmap_rows, query_lists, spread_queries
@@ -61,7 +61,11 @@ def make_report(evaluation: Evaluation) -> Report:
         curves=(*_curves(shown), *([det_curve(evaluation)] if evaluation.analyses else [])),
         ranked=lists,
         heatmaps=heatmap_rows(evaluation, rows),
-        tables=(results_table(evaluation.results), *detail_tables(evaluation)),
+        tables=(
+            results_table(evaluation.results),
+            *detail_tables(evaluation),
+            *(health_tables(run.folder) if run else ()),
+        ),
         training=_training(run.folder) if run else (),
         facts=_facts(evaluation),
         recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False) if run else "",

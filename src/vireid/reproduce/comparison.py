@@ -98,8 +98,8 @@ class Comparison:
         """The column groups of our rows: both directions where the printed table shows both."""
         printed, columns = find_layout(self.layout).columns, layout.columns
         if len({s.direction for s in printed}) > len({s.direction for s in columns}):
-            same = [search for search in layout.searches if search.name == columns[0].name]
-            return tuple(next(s for s in same if s.direction == search.direction) for search in printed)
+            both = {search.direction: search for search in (columns[0], layout.opposite(columns[0]))}
+            return tuple(both[search.direction] for search in printed)
         return columns
 
 

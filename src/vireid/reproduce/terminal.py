@@ -13,6 +13,7 @@ from rich.table import Table
 from vireid.reproduce.command import Reproduction
 from vireid.reproduce.grid import STANDARD
 from vireid.reproduce.plan import Planned
+from vireid.reproduce.tables import ResultTable, shown
 
 
 def shown_plan(reproduction: Reproduction) -> Group:
@@ -48,6 +49,18 @@ def _left(plan: Sequence[Planned]) -> str:
     train = sum(planned.steps > 0 for planned in left)
     evaluate = f", {len(left) - train} to evaluate" if train < len(left) else ""
     return f"{len(plan) - len(left)} finished, {train} to train{evaluate}, about {total} one after another"
+
+
+def result_blocks(table: ResultTable) -> list[Table]:
+    """One table for each block of a result: its title, its keys and its numbers."""
+    made = []
+    for block in table.blocks:
+        lines = Table(*table.keys, *table.columns.values(), title=escape(block.title), title_justify="left")
+        for row in block.rows:
+            numbers = (shown(row.values.get(column)) for column in table.columns)
+            lines.add_row(*(escape(key) for key in row.keys), *numbers)
+        made.append(lines)
+    return made
 
 
 def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from vireid.difficulty import DIFFICULTY, Difficulty, dial
 from vireid.layouts import find_layout, layout_names
-from vireid.synthetic.difficulty import Difficulty, dial
 from vireid.synthetic.materials import Spectrum
 from vireid.types import VireidError
 
@@ -72,7 +72,7 @@ def synthetic_set(
     *,
     test_identities: int | None = None,
     seed: int = 0,
-    difficulty: Difficulty | float | dict[str, float] = 0.3,
+    difficulty: Difficulty | float | dict[str, float] = DIFFICULTY,
     images: int | None = None,
     height: int = 288,
     width: int = 144,

@@ -23,8 +23,9 @@ from vireid.models.network import build_network
 from vireid.recipes import parse_recipe
 from vireid.training.checkpoint import MODEL, RUN, checkpoints
 from vireid.training.device import default_device, describe, resolve_precision
+from vireid.training.health import health_lines, make_probe
 from vireid.training.loop import Loop
-from vireid.training.monitor import Monitor
+from vireid.training.monitor import Monitor, read_metrics
 from vireid.training.split import fingerprint, folder_names, require_modalities, split_training
 from vireid.training.validation import Validation
 from vireid.types import Dataset, VireidError
@@ -93,7 +94,8 @@ def train(
     if held:
         pixels = open_pixels(dataset, held, recipe.data, cache)
         validation = Validation(held, pixels, dataset.layout, info["precision"], validated)
-    loop = Loop(recipe, out, network, objective, samples, store, device, validation)
+    probe = make_probe(dataset, samples, setup.seed)
+    loop = Loop(recipe, out, network, objective, samples, store, device, validation, probe)
     _run(loop, info)
     return out
 
@@ -112,6 +114,7 @@ def _run(loop: Loop, info: dict[str, Any]) -> None:
 def _train_and_finish(loop: Loop, info: dict[str, Any]) -> None:
     with Monitor(loop.out, loop.step, loop.steps) as monitor:
         loop.run(monitor)
+        monitor.say(health_lines(read_metrics(loop.out)))
     rule, source = "last epoch", checkpoints(loop.out)[-1] / MODEL
     if loop.validation:
         rule, source = loop.validation.best(loop.out)
