@@ -98,7 +98,5 @@ def test_a_set_is_rendered_by_one_call_in_memory_or_on_disk(tmp_path: Path) -> N
 
 def test_pictures_of_another_size_than_the_input_are_refused() -> None:
     dataset = render("sysu", 4, images=1, height=48, width=24)
-    with pytest.raises(
-        VireidError, match=r"^data: rendered at 48 x 24 pixels, expected the network
-    ):
+    with pytest.raises(VireidError, match=r"^data: rendered at 48 x 24 pixels, expected the network's input of 32 x"):
         open_pixels(dataset, dataset.train, config())
