@@ -14,7 +14,7 @@ from vireid.config import DataConfig, DialConfig, SyntheticConfig
 from vireid.data.layouts import open_data, open_dataset, open_pixels, synthetic_record
 from vireid.data.live import ROOT, live_dataset, live_settings
 from vireid.data.rendered import render
-from vireid.runs.evaluate import evaluate_models
+from vireid.runs.evaluation import evaluate
 from vireid.synthetic import write_tree
 from vireid.synthetic.settings import rendered_layouts
 from vireid.training.run import train
@@ -72,7 +72,7 @@ def test_a_recipe_trains_and_is_evaluated_without_a_file(tmp_path: Path, monkeyp
     monkeypatch.setenv("VIREID_CACHE", str(tmp_path / "cache"))
     recipe = tiny_recipe("data.kind=synthetic", "data.synthetic={identities: 10, images: 1, difficulty: 0}")
     run = train(recipe, open_data(recipe.data, None), tmp_path / "run")
-    evaluation = evaluate_models([run], None)
+    evaluation = evaluate([run], None)
     assert evaluation.synthetic is not None
     assert evaluation.synthetic["identities"] == 10
     assert len(evaluation.results[0].trials) == 10

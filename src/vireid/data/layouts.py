@@ -59,16 +59,20 @@ def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, fi
     return dataset
 
 
-def open_data(config: DataConfig, root: Path | None, trial: int = 1, *, other: bool = False) -> Dataset:
+def open_data(config: DataConfig, root: Dataset | Path | str | None, trial: int = 1, *, other: bool = False) -> Dataset:
     """Return the data set at ``root``, or without one the set that a recipe of ``kind: synthetic`` renders.
 
     Args:
+        root: an open data set is returned as it is.
         other: whether ``root`` may as well be of another layout than the one that the recipe names.
 
     Raises:
         VireidError: as `open_dataset` does, and for a recipe that needs a root.
     """
+    if isinstance(root, Dataset):
+        return root
     if root is not None:
+        root = Path(root)
         layout = recognise(root, config.layout) if other else config.layout
         return open_dataset(root, trial, layout, "data.layout")
     if config.kind == "files":
