@@ -29,7 +29,7 @@ from vireid.deploy.load import load_model
 from vireid.deploy.quantise import quantise
 from vireid.deploy.session import features_of, open_session
 from vireid.evaluation.protocols import settings_for
-from vireid.evaluation.results import evaluate
+from vireid.evaluation.results import score_setting
 from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import load_recipe
 from vireid.training.checkpoint import load_run
@@ -145,7 +145,7 @@ def accuracy(folder: Path, data: Path) -> str:
     lines = ["| setting | format | rank-1 | mAP |", "|---|---|---|---|"]
     for setting in settings_for(dataset):
         for name, features in found.items():
-            mean = evaluate(features, setting).mean
+            mean = score_setting(features, setting).mean
             lines.append(f"| {setting.name} | {name} | {100 * mean['rank1']:.2f} | {100 * mean['map']:.2f} |")
     return "\n".join(lines)
 

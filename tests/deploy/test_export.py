@@ -21,8 +21,8 @@ from vireid.deploy.exported import OnnxEmbedder
 from vireid.deploy.load import load_model
 from vireid.deploy.run import RunEmbedder
 from vireid.figures.heatmaps import response_map
-from vireid.runs.embed import write_features
-from vireid.runs.evaluate import evaluate_models
+from vireid.runs.evaluation import evaluate
+from vireid.runs.features import write_features
 from vireid.studies.robustness import score_models
 from vireid.training.checkpoint import load_run
 from vireid.types import Modality, VireidError
@@ -244,7 +244,7 @@ def test_an_export_is_evaluated_like_its_run(
     printed = json.loads(capsys.readouterr().out)
     kept = json.loads((folder / "evaluation" / "set" / "results.json").read_text())
     assert kept == printed
-    own = evaluate_models([run], run.parent / "set", flip=True, cache=run.parent / "cache").to_dict()
+    own = evaluate([run], run.parent / "set", flip=True, cache=run.parent / "cache").to_dict()
     plain = [line for line in own["results"] if line["feature"] == "after BNNeck"]  # an export has no other
     assert [line["name"] for line in kept["results"]] == [line["name"] for line in plain]
     for ours, theirs in zip(plain, kept["results"], strict=True):
@@ -265,7 +265,7 @@ def test_an_export_is_evaluated_like_its_run(
 
 def test_results_of_exports_are_not_pooled(run: Path, exported: Path) -> None:
     with pytest.raises(VireidError, match="not a run; results of runs alone are pooled"):
-        evaluate_models([run, exported], run.parent / "set", cache=run.parent / "cache")
+        evaluate([run, exported], run.parent / "set", cache=run.parent / "cache")
 
 
 def test_an_export_is_scored_under_corruption(run: Path, exported: Path, tmp_path: Path) -> None:

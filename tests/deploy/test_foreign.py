@@ -22,7 +22,7 @@ from vireid.cli import main
 from vireid.deploy import foreign_onnx
 from vireid.deploy.input_card import InputCard
 from vireid.deploy.load import load_model
-from vireid.runs.evaluate import evaluate_models
+from vireid.runs.evaluation import evaluate
 from vireid.types import FeatureKind, Modality, VireidError
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -199,12 +199,12 @@ def test_a_function_gets_the_numbers_of_its_features(tmp_path: Path) -> None:
         return np.eye(4)[[people.get(image.tobytes(), 0) for image in images]]
 
     with pytest.warns(UserWarning, match="knows: training identities are unknown"):
-        evaluation = evaluate_models([load_model(knows, SIZE)], root, cache=tmp_path / "cache")
+        evaluation = evaluate([load_model(knows, SIZE)], root, cache=tmp_path / "cache")
     for row, sample in enumerate(evaluation.dataset.test):
         image = evaluation.store.batch(np.array([row]))[0].permute(1, 2, 0).numpy()
         people[np.ascontiguousarray(image).tobytes()] = sample.identity - 1
     with pytest.warns(UserWarning, match="unknown"):
-        better = evaluate_models([load_model(knows, SIZE)], root, cache=tmp_path / "cache")
+        better = evaluate([load_model(knows, SIZE)], root, cache=tmp_path / "cache")
     assert better.results[0].mean["map"] == 1 > evaluation.results[0].mean["map"]
 
 

@@ -11,7 +11,7 @@ from tests.gallery.galleries import ColourEmbedder, colour_folder, picture
 from vireid.gallery.records import Gallery, NewImage
 from vireid.gallery.store import open_gallery
 from vireid.ingest import add as ingest
-from vireid.ingest.add import add_images, collect
+from vireid.ingest.add import add_sources, collect
 from vireid.ingest.sources import About, find_files
 from vireid.types import Modality, VireidError
 
@@ -19,7 +19,7 @@ DAY = About(Modality.VISIBLE, "gate", 1_700_000_000.0)
 
 
 def add(gallery: Gallery, *inputs: Path | str, about: About = DAY, **more: Path) -> ingest.Added:
-    return add_images(gallery, ColourEmbedder(), *collect(tuple(map(str, inputs)), about, **more))
+    return add_sources(gallery, ColourEmbedder(), *collect(tuple(map(str, inputs)), about, **more))
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ def test_an_interrupted_ingest_goes_on_without_embedding_again(
 
     monkeypatch.setattr(embedder, "embed", embed)
     with pytest.raises(KeyboardInterrupt):
-        add_images(gallery, embedder, *collect((str(folder),), DAY))
+        add_sources(gallery, embedder, *collect((str(folder),), DAY))
     assert gallery.info().images == 8
-    assert add_images(gallery, embedder, *collect((str(folder),), DAY)) == ingest.Added(2, 8, [])
+    assert add_sources(gallery, embedder, *collect((str(folder),), DAY)) == ingest.Added(2, 8, [])
     assert sizes == [4, 4, 0, 2]
 
 

@@ -20,7 +20,7 @@ from tests.service.conftest import SESSION
 from tests.service.people import new_image, picture
 from tests.service.requests import files, id_of, one_line, search
 from vireid.deploy.load import load_model
-from vireid.gallery.answer import ask
+from vireid.gallery import search as search_gallery
 from vireid.gallery.records import NewImage, Where
 from vireid.gallery.schemas import decode, encode
 from vireid.service.app import ServiceSettings, create_app
@@ -97,7 +97,7 @@ def test_tracks_are_whole_and_as_many_as_wanted_and_command_and_service_agree(
         groups = [[match, *match["group"]] for match in served]
         assert [len(group) for group in groups] == [12] * top
         more = {"top": top, "where": Where(), "rerank": False, "tracks": True}
-        answer, _ = ask(memory, model, [str(tmp_path / "a.png")], Modality.VISIBLE, **more)
+        answer = search_gallery(memory, model, tmp_path / "a.png", Modality.VISIBLE, **more)
         ids = [[match.entry.id for match in group] for group in answer.groups]
         assert [[match["entry"]["id"] for match in group] for group in groups] == ids
     assert last.entry.id in ids[0]

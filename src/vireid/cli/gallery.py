@@ -90,7 +90,7 @@ def add(
     from vireid.gallery.answer import model_of
     from vireid.gallery.store import open_gallery
     from vireid.gallery.times import parse_time
-    from vireid.ingest.add import add_images, collect
+    from vireid.ingest.add import add_sources, collect
     from vireid.ingest.sources import About
 
     kind = None if modality is None else Modality[modality.upper()]
@@ -100,7 +100,7 @@ def add(
     opened = open_gallery(store, create=embedder, dtype=dtype)
     try:
         with bars() as bar:
-            result = add_images(opened, embedder, sources, total, bar("images"))
+            result = add_sources(opened, embedder, sources, total, bar("images"))
     finally:
         opened.close()
     if as_json:
@@ -242,7 +242,8 @@ def search(
 
     Example: `vireid gallery search yard night.png --modality infrared --top 20 --not-camera gate`
     """
-    from vireid.gallery.answer import ask, model_of
+    from vireid.gallery.answer import model_of
+    from vireid.gallery.answer import search as run_search
     from vireid.gallery.display import answer_table, write_page
     from vireid.gallery.store import open_gallery
 
@@ -251,9 +252,9 @@ def search(
     opened = open_gallery(store, create=embedder)
     kind = Modality[modality.upper()]
     try:
-        answer, pictures = ask(opened, embedder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track)
+        answer = run_search(opened, embedder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track)
         if html is not None:
-            write_page(html, answer, pictures, opened)
+            write_page(html, answer, opened)
     finally:
         opened.close()
     if as_json:

@@ -81,12 +81,12 @@ def evaluate(
     from vireid.report.details import against_table
     from vireid.report.evaluation import write_evaluation
     from vireid.report.terminal import plain_table, result_tables
-    from vireid.runs.evaluate import evaluate_models
+    from vireid.runs.evaluation import evaluate as run_evaluation
 
     if not models:
         raise VireidError("evaluate: expected at least one model, for example vireid evaluate runs/demo --data PATH")
     with bars() as bar:
-        evaluation = evaluate_models(
+        evaluation = run_evaluation(
             models,
             data,
             trial=trial,
@@ -174,7 +174,7 @@ def embed(
 
     Example: `vireid embed runs/demo photos/ features.npz --modality visible`
     """
-    from vireid.runs.embed import write_features
+    from vireid.runs.features import write_features
 
     kind = None if modality is None else Modality[modality.upper()]
     with bars() as bar:

@@ -59,16 +59,20 @@ def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, fi
     return dataset
 
 
-def open_data(config: DataConfig, root: Path | None, trial: int = 1, *, other: bool = False) -> Dataset:
+def open_data(config: DataConfig, root: Dataset | Path | str | None, trial: int = 1, *, other: bool = False) -> Dataset:
     """Return the data set at ``root``, or without one the set that a recipe of ``kind: synthetic`` renders.
 
     Args:
+        root: an open data set is returned as it is.
         other: whether ``root`` may as well be of another layout than the one that the recipe names.
 
     Raises:
         VireidError: as `open_dataset` does, and for a recipe that needs a root.
     """
+    if isinstance(root, Dataset):
+        return root
     if root is not None:
+        root = Path(root)
         layout = recognise(root, config.layout) if other else config.layout
         return open_dataset(root, trial, layout, "data.layout")
     if config.kind == "files":
@@ -89,11 +93,11 @@ def open_pixels(
         VireidError: what `PixelStore.build` raises, or a set rendered in memory at another size.
     """
     if dataset.rendered:
-        height, width = dataset.rendered["height"], dataset.rendered["width"]
-        if (height, width) != (size.height, size.width):
+        rendered = dataset.rendered["height"], dataset.rendered["width"]
+        if rendered != (size.height, size.width):
             raise VireidError(
-                f"data: rendered at {height} x {width} pixels, expected the {size.height} x {size.width} of the "
-                "recipe's data.height and data.width; change either"
+                f"data: rendered at {rendered[0]} x {rendered[1]} pixels, expected the network's input of "
+                f"{size.height} x {size.width}; render that, or set data.height and data.width"
             )
         return RenderedStore(dataset, samples)
     return PixelStore.build(samples, size.height, size.width, cache=cache, progress=progress)

@@ -37,6 +37,13 @@ class Embedder(ABC):
     ``info`` is what is known of its training, by the names of run.json's fields: all of them for a run, those that an
     export keeps, none for a model from elsewhere. ``precision`` and ``device`` say what computes, ``home`` is the
     folder below which its evaluations lie.
+
+    Examples:
+        >>> import numpy as np, vireid
+        >>> model = vireid.load_model("runs/tiny")  # of the example of `vireid.train`
+        >>> images = np.zeros((5, model.height, model.width, 3), np.uint8)
+        >>> model.embed(images, vireid.Modality.INFRARED).shape
+        (5, 128)
     """
 
     name: str
@@ -116,7 +123,7 @@ def unseen_by(model: Embedder, dataset: Dataset) -> Dataset:
         return dataset
     dataset = unseen(dataset, dict(model.info))
     if not dataset.test:
-        raise VireidError(f"{dataset.root}: {model.name} was trained on all of it; give another data set")
+        raise VireidError(f"{dataset.source}: {model.name} was trained on all of it; give another data set")
     return dataset
 
 

@@ -38,11 +38,11 @@ Progress = Callable[[int, int], None]
 
 
 def export_run(
-    folder: Path,
+    folder: Path | str,
     *,
     int8: bool = False,
     out: Path | None = None,
-    data: Path | None = None,
+    data: Dataset | Path | str | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, Manifest]:
@@ -50,14 +50,24 @@ def export_run(
 
     Args:
         int8: quantise, with scales from training images of the run's data set.
-        data: root of the run's data set, by default where it was in training.
+        data: the run's data set or its root, by default where it was in training.
         cache: folder of the pixel cache, see `PixelStore`.
         progress: called with (residual blocks tried, blocks) while int8 looks for those that must stay in float.
 
     Raises:
         VireidError: not a finished run, no data set, an ``out`` that holds something else, a package is missing, or
             features further from PyTorch's than `LOWEST` allows: then nothing is written.
+
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
+        >>> folder, manifest = vireid.export_run("runs/tiny", data=data)  # of the example of `vireid.train`
+        >>> sorted(file.name for file in folder.iterdir())
+        ['README.md', 'export.json', 'infrared.onnx', 'visible.onnx']
+        >>> vireid.load_model(folder).fingerprint == vireid.load_model("runs/tiny").fingerprint
+        True
     """
+    folder = Path(folder)
     try:
         import onnx
         import onnxscript  # noqa: F401 - the exporter's
@@ -135,8 +145,10 @@ def _graph(
     return model, entry
 
 
-def _dataset(run: Run, data: Path | None) -> Dataset:
-    root = data or (Path(run.info["data"]) if run.info["data"] else None)
+def _dataset(run: Run, data: Dataset | Path | str | None) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    root = Path(data) if data else (Path(run.info["data"]) if run.info["data"] else None)
     if root is not None and not root.is_dir():
         raise VireidError(f"{root}: the run's data set is not there; give its folder with --data")
     return open_data(run.recipe.data, root, run.info["trial"] or 1, other=True)

@@ -20,12 +20,12 @@ from vireid.training.checkpoint import RUN, load_run
 from vireid.training.device import default_device
 from vireid.types import Modality, VireidError
 
-Source = Embedder | Function | Path | str
+ModelLike = Embedder | Function | Path | str
 """What `load_model` takes."""
 
 
 def load_model(
-    model: Source,
+    model: ModelLike,
     card: InputCard | Mapping[str, Any] | None = None,
     *,
     threads: int | None = None,
@@ -45,6 +45,14 @@ def load_model(
     Raises:
         VireidError: none of these, an unfinished run, an export that was changed, a card or graph that does not fit,
             onnxruntime not installed.
+
+    Examples:
+        >>> import vireid
+        >>> def shades(images, modality):  # uint8 (n, height, width, 3) to features (n, d), of any model
+        ...     return images.reshape(len(images), 8, -1).mean(2)
+        >>> model = vireid.load_model(shades, {"height": 64, "width": 32})
+        >>> model.name, model.dimension
+        ('shades', 8)
     """
     if isinstance(model, Embedder):
         return model

@@ -43,6 +43,14 @@ class Result:
 
     ``method``: how it was ranked, ``cosine`` being the plain way. Per trial: ``trials`` the scores of the
     queries, ``gallery_images`` and ``gallery_identities`` the size of the gallery.
+
+    Examples:
+        >>> import torch, vireid
+        >>> people, cameras = torch.tensor([7, 8, 9]), torch.ones(3, dtype=torch.int64)
+        >>> day = vireid.Features(torch.eye(3), people, cameras, modalities=torch.zeros_like(people))
+        >>> result = vireid.score(day, day)
+        >>> result.mean["map"], result.per_trial[0].valid_queries
+        (1.0, 3)
     """
 
     setting: Setting
@@ -128,7 +136,7 @@ class Result:
         }
 
 
-def evaluate(
+def score_setting(
     features: Features,
     setting: Setting,
     *,

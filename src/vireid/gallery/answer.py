@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vireid.deploy.embedder import Embedder
 from vireid.gallery.pictures import find_files, prepare, read_file
 from vireid.gallery.query import search_groups
-from vireid.gallery.records import Gallery, Match, Where
+from vireid.gallery.records import EVERYTHING, Gallery, Match, Where
 from vireid.gallery.store import model_source
 from vireid.gallery.thresholds import score_thresholds
 from vireid.types import Modality, VireidError
 
+if TYPE_CHECKING:
+    from vireid.deploy.load import ModelLike
+
 
 @dataclass(frozen=True)
 class Answer:
-    """A search and its result: ``groups`` of matches, best first; each is one match unless grouped by track."""
+    """A search and what it found: ``groups`` of matches, best first; one match each unless grouped by track.
+
+    ``queries`` are the names of the query images and ``thumbnails`` small JPEGs of them, ``images`` is the size of the
+    gallery, ``thresholds`` are those of `vireid.gallery.thresholds.score_thresholds`.
+    """
 
     queries: tuple[str, ...]
     groups: list[list[Match]]
     images: int
     reranked: bool
     thresholds: dict[str, float]
+    thumbnails: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -70,31 +78,52 @@ def model_of(place: str, given: str | None) -> Embedder:
     return load_model(source)
 
 
-def ask(
+def search(
     gallery: Gallery,
-    embedder: Embedder,
-    images: Sequence[str],
+    model: ModelLike,
+    images: Path | str | Sequence[Path | str],
     modality: Modality,
     *,
-    top: int,
-    where: Where,
-    rerank: bool,
-    tracks: bool,
-) -> tuple[Answer, list[bytes]]:
-    """Search for the person in the image files; return the answer and the thumbnails of the queries.
+    top: int = 20,
+    where: Where = EVERYTHING,
+    rerank: bool = False,
+    tracks: bool = False,
+) -> Answer:
+    """Search a gallery for the person that image files show.
 
     Args:
-        tracks: count and show tracks instead of images.
+        model: the gallery's, whatever `vireid.load_model` takes.
+        images: an image, a folder, a pattern such as ``"night/*.jpg"``, or several of them; all of one person.
+        modality: of these images.
+        top: matches wanted.
+        where: which entries are searched.
+        rerank: put a shortlist into the order of k-reciprocal re-ranking.
+        tracks: count and return tracks, not images.
 
     Raises:
-        VireidError: an image cannot be read, or the gallery raises it.
+        VireidError: an image that cannot be read, or what the gallery raises.
+
+    Examples:
+        >>> import vireid
+        >>> _ = vireid.render("folder", 3, images=1, height=64, width=32, out="people")
+        >>> model = vireid.load_model("runs/tiny")  # of the example of `vireid.train`
+        >>> gallery = vireid.open_gallery("yard", create=model)
+        >>> _ = vireid.add_images(gallery, model, "people/visible", vireid.Modality.VISIBLE, camera="gate")
+        >>> answer = vireid.search(gallery, model, "people/infrared/0001", vireid.Modality.INFRARED, top=2)
+        >>> [group[0].entry.camera for group in answer.groups]
+        ['gate', 'gate']
+        >>> gallery.close()
     """
-    files = [file for text in images for file in find_files(text)]
+    from vireid.deploy.load import load_model
+
+    embedder = load_model(model)
+    inputs = [images] if isinstance(images, str | Path) else images
+    files = [file for text in inputs for file in find_files(str(text))]
     if not files:
         raise VireidError("search: expected at least one image of the person")
     ready = [prepare(read_file(file), str(file), embedder.height, embedder.width) for file in files]
     query = embedder.embed(np.stack([pixels for pixels, _, _ in ready]), modality)
     groups = search_groups(gallery, query, top, where, rerank, tracks)
     thresholds = score_thresholds(embedder.home, modality)
-    answer = Answer(tuple(file.name for file in files), groups, gallery.info().images, rerank, thresholds)
-    return answer, [thumbnail for _, thumbnail, _ in ready]
+    names, thumbnails = tuple(file.name for file in files), tuple(thumbnail for _, thumbnail, _ in ready)
+    return Answer(names, groups, gallery.info().images, rerank, thresholds, thumbnails)

@@ -55,9 +55,9 @@ def entries_table(info: GalleryInfo, entries: Sequence[Entry]) -> Table:
     return table
 
 
-def write_page(path: Path, answer: Answer, pictures: Sequence[bytes], gallery: Gallery) -> None:
-    """Write the answer with its pictures; ``pictures`` are the thumbnails of the queries."""
-    queries = [Card(picture, None, name, ()) for picture, name in zip(pictures, answer.queries, strict=True)]
+def write_page(path: Path, answer: Answer, gallery: Gallery) -> None:
+    """Write the answer with its pictures."""
+    queries = [Card(picture, None, name, ()) for picture, name in zip(answer.thumbnails, answer.queries, strict=True)]
     groups = [[_card(match, gallery) for match in group] for group in answer.groups]
     title = f"Ranked list of {len(groups)}"
     write_matches(path, title, answer.notes, queries, groups)

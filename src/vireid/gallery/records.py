@@ -127,9 +127,23 @@ class Gallery(Protocol):
     """A store of `NewImage`: a folder, a Milvus server, or a running service. Every method may raise `VireidError`.
 
     Once `add` returns, its images are kept whatever happens next; once `remove` returns, its images are gone for good.
+
+    Examples:
+        >>> import vireid
+        >>> _ = vireid.render("folder", 3, images=1, height=64, width=32, out="people")
+        >>> model = vireid.load_model("runs/tiny")  # of the example of `vireid.train`
+        >>> gallery = vireid.open_gallery("yard", create=model)
+        >>> _ = vireid.add_images(gallery, model, "people/visible", vireid.Modality.VISIBLE, camera="gate")
+        >>> gallery.info().cameras
+        {'gate': 3}
+        >>> gallery.remove(vireid.gallery.Where(cameras=("gate",)))
+        3
+        >>> gallery.close()
     """
 
-    def info(self) -> GalleryInfo: ...
+    def info(self) -> GalleryInfo:
+        """Return what the gallery holds, and of which model."""
+        ...
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Return which of these images the gallery already has."""
@@ -162,7 +176,9 @@ class Gallery(Protocol):
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of the store; nothing else can be called afterwards."""
+        ...
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ TOKEN_VARIABLE = "VIREID_MILVUS_TOKEN"
 
 
 def open_gallery(
-    place: str,
+    place: Path | str,
     *,
     create: StoredModel | None = None,
     dtype: Dtype = "float16",
@@ -37,8 +37,17 @@ def open_gallery(
         through_service: if a running ``vireid serve`` holds the folder, return its `Gallery`.
 
     Raises:
-        VireidError: no gallery, or one of another model, of a newer version, damaged, or in use by another process.
+        VireidError: no gallery, one of another model, of a newer version, damaged, or in use by another process.
+
+    Examples:
+        >>> import vireid
+        >>> model = vireid.load_model("runs/tiny")  # of the example of `vireid.train`
+        >>> gallery = vireid.open_gallery("yard", create=model)
+        >>> gallery.info().images, gallery.info().model
+        (0, 'tiny')
+        >>> gallery.close()
     """
+    place = str(place)
     if "://" in place:
         return _open_server(place, create, dtype)
     path = Path(place)

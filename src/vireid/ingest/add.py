@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from mimetypes import guess_type
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vireid.deploy.embedder import Embedder
+from vireid.deploy.load import ModelLike, load_model
 from vireid.gallery.pictures import content_id, prepare
 from vireid.gallery.records import Entry, Gallery, NewImage
 from vireid.images import Pixels
@@ -54,13 +55,61 @@ class _Ready:
 
 def add_images(
     gallery: Gallery,
+    model: ModelLike,
+    images: Path | str | Sequence[Path | str] = (),
+    modality: Modality | None = None,
+    *,
+    camera: str = "",
+    time: float | None = None,
+    track: str | None = None,
+    manifest: Path | None = None,
+    boxes: Path | None = None,
+    progress: Progress | None = None,
+) -> Added:
+    """Embed images and add them to a gallery; those that are in already are skipped.
+
+    Every batch of `BATCH` is acknowledged before the next is read, so an interrupted call resumes where it stopped when
+    it is made again.
+
+    Args:
+        model: the gallery's, whatever `vireid.load_model` takes.
+        images: an image, a folder, a pattern such as ``"day/*.jpg"``, or several of them; one video with ``boxes``.
+        modality: of the images, where the manifest does not say it.
+        camera: name of the camera, as ``time`` and ``track`` for what the manifest does not say.
+        time: in seconds since 1970 UTC; of a video, when it begins.
+        track: name of the tracklet.
+        manifest: CSV or Parquet file with the columns path, modality, camera, time, track.
+        boxes: CSV file of a video's boxes with the columns frame, x, y, w, h, track.
+        progress: called with (images done, images).
+
+    Returns:
+        how many were new and known, and which could not be read.
+
+    Raises:
+        VireidError: nothing to add, or the gallery or the model fails; what was acknowledged before is kept.
+
+    Examples:
+        >>> import vireid
+        >>> _ = vireid.render("folder", 3, images=1, height=64, width=32, out="people")
+        >>> model = vireid.load_model("runs/tiny")  # of the example of `vireid.train`
+        >>> gallery = vireid.open_gallery("yard", create=model)
+        >>> vireid.add_images(gallery, model, "people/visible", vireid.Modality.VISIBLE, camera="gate")
+        Added(added=3, known=0, failed=[])
+        >>> gallery.close()
+    """
+    inputs = [images] if isinstance(images, str | Path) else images
+    sources, total = collect(tuple(map(str, inputs)), About(modality, camera, time, track), manifest, boxes)
+    return add_sources(gallery, load_model(model), sources, total, progress)
+
+
+def add_sources(
+    gallery: Gallery,
     embedder: Embedder,
     sources: Iterable[Source],
     total: int,
     progress: Progress | None = None,
 ) -> Added:
-    """Add images to a gallery. Each batch is acknowledged before the next is read, so repeating an interrupted call
-    resumes it.
+    """`add_images` from sources.
 
     Args:
         sources: the images, in any order and number; each is read once.

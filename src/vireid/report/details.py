@@ -11,7 +11,7 @@ from vireid.figures.curves import det_figure
 from vireid.figures.style import to_svg
 from vireid.report.document import Curve
 from vireid.report.html import Cell, Table
-from vireid.runs.evaluate import Against, Evaluation
+from vireid.runs.evaluation import Against, Evaluation
 from vireid.training.health import health_history, health_warnings
 from vireid.training.monitor import read_metrics
 

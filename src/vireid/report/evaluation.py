@@ -17,7 +17,7 @@ from vireid.report.details import det_curve, detail_tables, direction_name, heal
 from vireid.report.document import Curve, Headline, RankedSection, Report, write_report
 from vireid.report.html import Cell, Table
 from vireid.report.pictures import heatmap_rows, query_lists, spread_queries
-from vireid.runs.evaluate import Evaluation
+from vireid.runs.evaluation import Evaluation
 from vireid.training.monitor import read_metrics
 
 COLUMNS = ("Setting", "Feature", "Ranking", "R1", "R5", "R10", "R20", "mAP", "mINP", "Trials", "Valid queries")
@@ -55,7 +55,7 @@ def make_report(evaluation: Evaluation) -> Report:
         int(r.setting.trials[0].query[i]) for r in _one_per_direction(shown) for i in spread_queries(r.trials[0], 3)
     ]
     return Report(
-        title=f"{made_by} on {evaluation.dataset.root.name}",
+        title=f"{made_by} on {evaluation.dataset.name}",
         summary=summary(evaluation),
         headlines=tuple(headline for r in shown for headline in _headlines(r)),
         curves=(*_curves(shown), *([det_curve(evaluation)] if evaluation.analyses else [])),

@@ -18,7 +18,7 @@ from vireid.figures.heatmaps import HeatmapRow, overlay, response_map
 from vireid.figures.ranked_lists import RankedEntry, RankedList
 from vireid.models.backbone import map_of
 from vireid.models.network import TwoStreamNetwork
-from vireid.runs.evaluate import Evaluation
+from vireid.runs.evaluation import Evaluation
 from vireid.types import Modality
 
 

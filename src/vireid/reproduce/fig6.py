@@ -9,7 +9,7 @@ from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row
-from vireid.runs.evaluate import evaluate_models
+from vireid.runs.evaluation import evaluate
 
 KEYS = ("direction", "query", "first true match at rank", "right of 10")
 COLUMNS = {"similarity": "top similarity"}
@@ -28,7 +28,7 @@ def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
 def make(grid: Grid) -> Product:
     """Rank the gallery and draw the lists."""
     (run,) = runs(grid)["this method"]
-    evaluation = evaluate_models([grid.folder(run)], grid.data, trial=run.trial)
+    evaluation = evaluate([grid.folder(run)], grid.data, trial=run.trial)
     plain = {r.setting.direction: r for r in reversed(evaluation.results) if r.setting.search in ("all", "whole")}
     lists, rows = [], []
     for direction in ("visible-to-infrared", "infrared-to-visible"):

@@ -20,7 +20,7 @@ from vireid.files import read_json, write_json
 from vireid.layouts import Search
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
-from vireid.runs.evaluate import evaluate_models
+from vireid.runs.evaluation import evaluate
 from vireid.types import VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}
@@ -50,7 +50,7 @@ def results_path(grid: Grid, job: Job) -> Path:
 def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[int, int], None] | None = None) -> None:
     """Evaluate a finished run, plain and re-ranked, and keep the results in its folder."""
     start = time.perf_counter()
-    found = evaluate_models(
+    found = evaluate(
         [grid.folder(job)], grid.data, trial=job.trial, beside=("k-reciprocal",), device=device, progress=progress
     )
     plain = {result.setting.name: result for result in reversed(found.results)}  # the first of each setting

@@ -17,14 +17,14 @@ from vireid.data.pixels import PixelStore
 from vireid.deploy.embedder import Embedder, embed_samples, unseen_by
 from vireid.deploy.load import load_model
 from vireid.evaluation.protocols import Rows, Setting, settings_for
-from vireid.evaluation.results import evaluate
+from vireid.evaluation.results import score_setting
 from vireid.figures.corruption import contact_sheet, corruption_figure
 from vireid.figures.style import write_figure
 from vireid.files import atomic_path, read_json, write_json
 from vireid.parallel import Progress
 from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row, write_csv, write_latex
-from vireid.runs.evaluate import open_test
+from vireid.runs.evaluation import open_test
 from vireid.studies import corruptions
 from vireid.studies.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from vireid.training.split import fingerprint
@@ -153,7 +153,7 @@ class _Work:
         store, features = self._clean
         if strength:
             features = self._corrupted(store, features, kind, strength)
-        means = {setting.name: evaluate(features, setting).mean for setting in self._settings}
+        means = {setting.name: score_setting(features, setting).mean for setting in self._settings}
         return {name: {number: mean[number] for number in NUMBERS} for name, mean in means.items()}
 
     def _corrupted(self, store: PixelStore, clean: Features, kind: str, strength: int) -> Features:

@@ -15,12 +15,12 @@ from vireid.config import DataConfig, Recipe
 from vireid.data.layouts import open_data, open_pixels, record_of
 from vireid.data.pixels import PixelStore
 from vireid.deploy.embedder import Embedder, embed_samples, unseen_by
-from vireid.deploy.load import Source, load_model
+from vireid.deploy.load import ModelLike, load_model
 from vireid.deploy.run import RunEmbedder
 from vireid.evaluation.analysis import Analysis, analyse
 from vireid.evaluation.protocols import Setting, mixed_setting, settings_for
 from vireid.evaluation.ranked import Method
-from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
+from vireid.evaluation.results import Facts, Result, comparability, pool, score_setting
 from vireid.evaluation.uncertainty import Difference, compare
 from vireid.parallel import Progress
 from vireid.training.checkpoint import Run
@@ -42,12 +42,21 @@ class Against:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of one or several models, and what pictures of the first need.
+    """Results of one or several models, and what pictures of the first need; `vireid.evaluate` makes it.
 
     ``results`` are ordered by setting, the paper's feature before the other, plain before flip-averaged, cosine before
     other ways of ranking.
     ``features`` are the first model's plain ones for retrieval, row by row those of ``dataset.test`` and ``store``;
     ``analyses`` look behind their results by the setting's name, ``against`` compares these with another model's.
+
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
+        >>> evaluation = vireid.evaluate("runs/tiny", data, beside=["query-expansion"])
+        >>> sorted({result.method for result in evaluation.results})
+        ['cosine', 'query-expansion']
+        >>> evaluation.to_dict()["data"]["layout"]
+        'sysu'
     """
 
     models: tuple[Embedder, ...]
@@ -87,29 +96,31 @@ class Evaluation:
         }
 
 
-def evaluate_models(
-    models: Sequence[Source],
-    data: Path | None,
+def evaluate(
+    models: ModelLike | Sequence[ModelLike],
+    data: Dataset | Path | str | None = None,
     *,
     trial: int | None = None,
     gallery: Literal["official", "community"] | None = None,
     multi_shot: bool = False,
     flip: bool = False,
     beside: Sequence[Method] = (),
-    against: Source | None = None,
+    against: ModelLike | None = None,
     cache: Path | None = None,
     device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate models on the identities of ``data`` that they did not train on; None: on the set that a run renders.
+    """Evaluate a model on the test part of a data set, in every setting of its protocol.
 
-    Results of several runs (RegDB: one per trial) are pooled into means over all their trials. They must be runs of one
-    recipe, each of another seed or trial.
+    Identities that the model was trained on are left out. Results of several runs (RegDB: one per trial) are pooled
+    into means over all their trials. They must be runs of one recipe, each of another seed or trial.
 
     Args:
-        models: whatever `load_model` takes.
+        models: whatever `load_model` takes, or a list of several.
+        data: a data set or its root; None: the set that the run's recipe renders.
         trial: RegDB split; by default that of the run, or 1 for a run of another layout.
-        gallery, multi_shot: see `settings_for`.
+        gallery: how the galleries of SYSU-MM01 are drawn, see `settings_for`.
+        multi_shot: add SYSU-MM01's multi-shot galleries.
         flip: add lines with flip averaging.
         beside: add lines with these ways of ranking.
         against: another model, which the first one is tested against on the same queries and galleries.
@@ -118,15 +129,26 @@ def evaluate_models(
     Raises:
         VireidError: not a model, not a data set, a RegDB run on another trial than its own, runs of which one may not
             see test images of the other, a model whose features are not finite.
-    """
 
-    def one(source: Source) -> Evaluation:
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
+        >>> evaluation = vireid.evaluate("runs/tiny", data)  # of the example of `vireid.train`
+        >>> first = evaluation.results[0]
+        >>> first.setting.name
+        'sysu all infrared-to-visible single-shot official'
+        >>> 0 <= first.mean["minp"] <= first.mean["map"] <= 1
+        True
+    """
+    several: Sequence[ModelLike] = models if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
+
+    def one(source: ModelLike) -> Evaluation:
         model = load_model(source, device=device)
         dataset = unseen_by(model, open_test(model, data, trial))
         settings = settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot)
         return _evaluate(model, dataset, settings, flip, ("cosine", *beside), cache, progress)
 
-    parts = [one(model) for model in models]
+    parts = [one(model) for model in several]
     first = parts[0]
     if len(parts) > 1:
         _require_poolable([part.models[0] for part in parts])
@@ -136,14 +158,14 @@ def evaluate_models(
     return replace(first, models=loaded, results=results, against=_compare(parts[0], one(against)) if against else None)
 
 
-def open_test(model: Embedder, data: Path | None, trial: int | None = None) -> Dataset:
+def open_test(model: Embedder, data: Dataset | Path | str | None, trial: int | None = None) -> Dataset:
     """Open the data set that a model is tested on, None: the one that its run renders.
 
     Raises:
         VireidError: not a data set, or none given for a model that renders none.
     """
     config = model.run.recipe.data if isinstance(model, RunEmbedder) else DataConfig()
-    return open_data(config, data, trial or model.info.get("trial") or 1)
+    return open_data(config, data, trial or model.info.get("trial") or 1, other=True)
 
 
 def _require_poolable(models: list[Embedder]) -> None:
@@ -187,12 +209,14 @@ def _evaluate(
     embedded = {way: embed_samples(model, store, dataset.test, flip=way, progress=progress) for way in flips}
     rule = model.info.get("checkpoint_rule", "unknown")
     results = [
-        evaluate(embedded[flipped][kind], setting, method=method, facts=Facts(kind, flipped, rule, bool(model.info)))
+        score_setting(
+            embedded[flipped][kind], setting, method=method, facts=Facts(kind, flipped, rule, bool(model.info))
+        )
         for setting, kind, flipped, method in itertools.product(settings, model.kinds, flips, methods)
     ]
     features, facts = embedded[False][model.kinds[0]], Facts(model.kinds[0], False, rule, bool(model.info))
     if len({sample.modality for sample in dataset.test}) > 1:
-        results.append(evaluate(features, mixed_setting(dataset), facts=facts))
+        results.append(score_setting(features, mixed_setting(dataset), facts=facts))
     plain = {r.setting.name: r for r in reversed(results)}  # the first of each setting
     analyses = {name: analyse(features, plain[name]) for name in sorted(plain)}
     made = record_of(dataset)
