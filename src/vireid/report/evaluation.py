@@ -89,15 +89,20 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
         )
     if info.get("synthetic") and not made:
         sentences.append("The model saw rendered people only, so expect little on photographs of real ones.")
-    plain = plain_results(evaluation)
-    sentences += [f"{direction_name(r)}: {warning}." for r in plain for warning in r.warnings]
-    others = [w for r in evaluation.results for w in r.warnings if r.setting.search != "mixed"]
-    said = {warning for r in plain for warning in r.warnings}
-    sentences += [f"Other lines of the table: {w}." for w in dict.fromkeys(others) if w not in said]
-    sentences += comparability(plain)
+    sentences += _caveats(evaluation)
     if len(evaluation.models) > 1:
         sentences.append(f"Numbers are means over {len(evaluation.models)} runs; pictures are of {model.name}.")
     return tuple(sentences)
+
+
+def _caveats(evaluation: Evaluation) -> list[str]:
+    """What keeps the numbers from being compared with others."""
+    plain = plain_results(evaluation)
+    sentences = [f"{direction_name(r)}: {warning}." for r in plain for warning in r.warnings]
+    others = [w for r in evaluation.results for w in r.warnings if r.setting.search != "mixed"]
+    said = {warning for r in plain for warning in r.warnings}
+    sentences += [f"Other lines of the table: {w}." for w in dict.fromkeys(others) if w not in said]
+    return sentences + list(comparability(plain))
 
 
 def results_table(results: tuple[Result, ...]) -> Table:
