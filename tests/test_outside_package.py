@@ -76,7 +76,7 @@ def train(out: str, *overrides: str) -> list[str]:
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl about a batch, without those about an epoch."""
+    """Lines of batches; others are of the method's health."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if "total" in line]
 

@@ -1,4 +1,4 @@
-"""A search from image files to an answer, with the model that the gallery remembers."""
+"""Searches, from image files to an answer, with the model that the gallery remembers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vireid.types import Modality, VireidError
 
 @dataclass(frozen=True)
 class Answer:
-    """A search and what it found: ``groups`` of matches, best first; one match each unless grouped by track."""
+    """A search and its result: ``groups`` of matches, best first; each is one match unless grouped by track."""
 
     queries: tuple[str, ...]
     groups: list[list[Match]]
@@ -30,18 +30,16 @@ class Answer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader has to know beside the list, a sentence each."""
+        """Return what a reader has to know besides the list, as sentences."""
         order = "re-ranked by k-reciprocal neighbours; scores are cosines" if self.reranked else "by cosine similarity"
         notes = [f"{self.images:,} images searched, {order}."]
         if self.thresholds:
             rates = "; ".join(f"{rate}: {score:.3f}" for rate, score in self.thresholds.items())
-            notes.append(
-                f"Score that this share of comparisons of different people reaches, by the evaluation: {rates}."
-            )
+            notes.append(f"Score reached by this share of comparisons of different people in the evaluation: {rates}.")
         return tuple(notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; a group's best match carries the rest of its track as ``group``."""
+        """Return plain JSON types; the best match of a group holds the rest of its track as ``group``."""
         matches = [_match(group[0]) | {"group": [_match(match) for match in group[1:]]} for group in self.groups]
         return {
             "queries": list(self.queries),
@@ -57,14 +55,14 @@ def _match(match: Match) -> dict[str, Any]:
 
 
 def model_of(place: str, given: Path | None) -> tuple[Embedder, Path]:
-    """Load the model ``given``, or else the one that the gallery at ``place`` was made with.
+    """Load the model ``given``, or else the one that made the gallery at ``place``.
 
     Raises:
-        VireidError: no gallery, or its model is not where it was.
+        VireidError: no gallery, or its model has moved.
     """
     folder = given or model_folder(place)
     if folder is None or not folder.exists():
-        raise VireidError(f"{place}: its model is not at {folder or 'any known place'}; say --model FOLDER")
+        raise VireidError(f"{place}: its model is not at {folder or 'any known place'}; name it with --model FOLDER")
     from vireid.deploy.load import load_embedder
 
     return load_embedder(folder), folder
@@ -82,14 +80,14 @@ def ask(
     rerank: bool,
     tracks: bool,
 ) -> tuple[Answer, list[bytes]]:
-    """Search for the person that the image files show; return the answer and the queries' thumbnails.
+    """Search for the person in the image files; return the answer and the thumbnails of the queries.
 
     Args:
-        folder: the model's, where the thresholds of its evaluation are.
-        tracks: count and show tracks, not images.
+        folder: folder of the model, with the thresholds of its evaluation.
+        tracks: count and show tracks instead of images.
 
     Raises:
-        VireidError: an image that cannot be read, or what the gallery raises.
+        VireidError: an image cannot be read, or the gallery raises it.
     """
     files = [file for text in images for file in find_files(text)]
     if not files:

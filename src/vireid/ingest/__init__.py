@@ -1,1 +1,1 @@
-"""Images from files, folders, manifests and videos into a gallery."""
+"""Adding images from files, folders, manifests and videos to a gallery."""
