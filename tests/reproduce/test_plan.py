@@ -128,7 +128,7 @@ def test_the_command_refuses_in_one_line_and_leaves_what_is_there(
             ["data.identities=16"],
             r".*set: does not fit recipe small: .* have 5 .* \(set data.identities=N or .*",
         ),
-        ("table1", [], rf"{folder}: holds a run with schedule.lr 0.5, but it is now 0.01; delete the folder to .*"),
+        ("table1", [], rf"{folder}: holds a run whose schedule.lr was 0.5 and is now 0.01; delete the folder to .*"),
     ):
         with pytest.raises(SystemExit) as exit_:
             main(["reproduce", name, *where, *SMALL, *more])

@@ -128,8 +128,8 @@ def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     for name, was, now in [(name, old.get(name), new.get(name)) for name in old | new] + facts:
         if was != now:
             raise VireidError(
-                f"{folder}: holds a run with {name} {str(was)[:40]}, but it is now {str(now)[:40]}; delete the folder "
-                "to train it again, or give another --out"
+                f"{folder}: holds a run whose {name} was {str(was)[:40]} and is now {str(now)[:40]}; delete the "
+                "folder to train it again, or give another --out"
             )
 
 
