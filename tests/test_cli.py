@@ -41,7 +41,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["evaluate", "nothing", "--data", "x"], "nothing"),
         (["evaluate", "--data", "x"], "at least one model"),
         (["score", "none.npz", "--protocol", "sysu"], "none.npz"),
-        (["score", "none.npz", "--protocol", "market"], "market"),
+        (["score", "none.npz", "--protocol", "duke"], "duke"),
         (["embed", "nothing", "x", "features.txt"], "features.txt"),
         (["data", "check", "nowhere"], "nowhere"),
         (["data", "render", "out", "--difficulty", "2"], "difficulty"),

@@ -35,7 +35,7 @@ _DIAL = {
     "__annotations__": {name: Annotated[float | None, info] for name, info in _PARTS.items()},
 }
 DialConfig: Any = dataclass(frozen=True, config=_STRICT)(type("DialConfig", (), dict.fromkeys(_PARTS) | _DIAL))
-"""Levels of the parts of a rendered set's `Difficulty`, from 0 to 1; null: the level of the whole."""
+"""A level, or null, for each part of `vireid.difficulty.Difficulty`."""
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -175,10 +175,10 @@ def test_bad_videos_and_boxes_are_one_line(tmp_path: Path, gallery: Gallery) -> 
     bad = ("0,0,0,0,5", "-1,0,0,5,5", "0.5,0,0,5,5", "0,nan,0,5,5", "0,x,0,5,5")
     for cells in (*bad, "0,1e308,0,1e308,64", "1e300,0,0,5,5"):
         boxes.write_text(f"frame,x,y,w,h\n{cells}\n")
-        with pytest.raises(VireidError, match=r"boxes.csv:2: expected a frame"):
+        with pytest.raises(VireidError, match=r"boxes.csv:2: expected a frame >= 0"):
             add(gallery, film, boxes=boxes)
     boxes.write_text("frame,x,y,w,h\n")
-    with pytest.raises(VireidError, match=r"boxes.csv: no boxes"):
+    with pytest.raises(VireidError, match=r"boxes.csv: contains no boxes"):
         add(gallery, film, boxes=boxes)
     boxes.write_text("frame,x,y,w,h\n0,0,0,9,9\n")
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'vireid[video]'")

@@ -1,4 +1,4 @@
-"""The verbs on runs and features."""
+"""The verbs `demo`, `evaluate`, `score`, `cost` and `embed`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vireid.types import Modality, VireidError
 def demo(
     *, out: Annotated[Path, Parameter(help="Run folder; the rendered set lies beside it.")] = Path("runs/demo")
 ) -> None:
-    """Render a synthetic day-and-night set, train the full method on it, evaluate it both ways, write a report.
+    """Render a day-and-night set, train the full method on it, evaluate it in both directions and write a report.
 
     Example: `vireid demo`
     """
@@ -60,7 +60,7 @@ def evaluate(
     trial: Annotated[int | None, Parameter(help="RegDB split; by default the run's own.")] = None,
     gallery: Annotated[
         Literal["official", "community"] | None,
-        Parameter(help="Rule that draws SYSU-MM01 galleries; by default official where rand_perm_cam.mat is."),
+        Parameter(help="Rule that draws SYSU-MM01 galleries; by default official if rand_perm_cam.mat exists."),
     ] = None,
     multi_shot: Annotated[bool, Flag, Parameter(help="Additional lines for multi-shot galleries (SYSU-MM01).")] = False,
     flip: Annotated[bool, Flag, Parameter(help="Additional lines with flip averaging.")] = False,
@@ -119,7 +119,7 @@ def score(
     camera_aware: CameraAware = False,
     as_json: Json = False,
 ) -> None:
-    """Score features of any model: CMC, mAP and mINP of one query set against one gallery.
+    """Score the features of any model: CMC, mAP and mINP of one query set against one gallery.
 
     Example: `vireid score features.npz --protocol sysu --json`
     """
@@ -165,10 +165,10 @@ def cost(
 def embed(
     model: Model,
     source: Annotated[Path, Parameter(help="Data set; or, with --modality, an image or a folder of images.")],
-    out: Annotated[Path, Parameter(help="File to write, .npz.")],
+    out: Annotated[Path, Parameter(help="Feature file to write, .npz.")],
     *,
     modality: Annotated[Literal["visible", "infrared"] | None, Parameter(help="Modality of loose images.")] = None,
-    flip: Annotated[bool, Flag, Parameter(help="Average over the image and its mirror image.")] = False,
+    flip: Annotated[bool, Flag, Parameter(help="Averaging over each image and its mirror image.")] = False,
 ) -> None:
     """Write the features of a data set's test part, or of loose images.
 

@@ -1,4 +1,4 @@
-"""The verbs on studies: robustness, scaling, tuning."""
+"""The verbs `noise`, `scale` and `tune`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from vireid.cli.options import Flag, Json, Model, OwnData, Recipe, bars, print_j
 def noise(
     *models: Model,
     data: OwnData = None,
-    out: Annotated[Path, Parameter(help="Folder of the results; what it holds is not computed again.")] = Path("noise"),
+    out: Annotated[Path, Parameter(help="Folder of the results; those in it are not computed again.")] = Path("noise"),
     gallery: Annotated[bool, Flag, Parameter(help="Corruption of the gallery as well as the queries.")] = False,
     json: Json = False,
 ) -> None:
-    """Score models under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors relate to the first.
+    """Score models under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors are relative to the
+    first model.
 
     Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
     """
@@ -46,7 +47,7 @@ def scale(
 ) -> None:
     """Measure time and peak memory of ranking, scoring and re-ranking against gallery size and number of identities.
 
-    Features are random, each measurement has a process of its own; what the folder holds is not measured again.
+    Features are random, and each measurement runs in its own process; results in the folder are not measured again.
 
     Example: `vireid scale --largest 10000`
     """
@@ -68,7 +69,7 @@ def tune(
     recipe: Recipe,
     *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs for every trial; these fields are not searched.")],
     data: OwnData = None,
-    trials: Annotated[int, Parameter(help="Trials of the study in all, whichever process runs them.")],
+    trials: Annotated[int, Parameter(help="Total number of trials of the study, whichever process runs them.")],
     storage: Annotated[
         str | None, Parameter(help="File of the study, `OUT/study.log` by default, or a database's SQLAlchemy URL.")
     ] = None,
@@ -76,7 +77,7 @@ def tune(
 ) -> None:
     """Search a recipe's settings on held-out training identities; test images are never read.
 
-    The same command goes on with an interrupted study; in a second terminal it shares the work.
+    The same command resumes an interrupted study; in a second terminal it shares the work.
 
     Example: `vireid tune small --data synvi-1 --trials 30`
     """

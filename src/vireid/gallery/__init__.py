@@ -1,4 +1,4 @@
-"""Galleries of embedded images, and what is asked of them: in a folder, on a Milvus server, behind a service."""
+"""Galleries of embedded images, in a folder, on a Milvus server or behind a service, and queries on them."""
 
 from __future__ import annotations
 

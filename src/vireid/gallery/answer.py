@@ -1,4 +1,4 @@
-"""A search from image files to an answer, with the model that the gallery remembers."""
+"""Searches, from image files to an answer, with the model that the gallery remembers."""
 
 from __future__ import annotations
 
@@ -38,18 +38,16 @@ class Answer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader has to know beside the list, a sentence each."""
+        """Return what a reader has to know besides the list, as sentences."""
         order = "re-ranked by k-reciprocal neighbours; scores are cosines" if self.reranked else "by cosine similarity"
         notes = [f"{self.images:,} images searched, {order}."]
         if self.thresholds:
             rates = "; ".join(f"{rate}: {score:.3f}" for rate, score in self.thresholds.items())
-            notes.append(
-                f"Score that this share of comparisons of different people reaches, by the evaluation: {rates}."
-            )
+            notes.append(f"Score reached by this share of comparisons of different people in the evaluation: {rates}.")
         return tuple(notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; a group's best match carries the rest of its track as ``group``."""
+        """Return plain JSON types; the best match of a group holds the rest of its track as ``group``."""
         matches = [_match(group[0]) | {"group": [_match(match) for match in group[1:]]} for group in self.groups]
         return {
             "queries": list(self.queries),
@@ -65,10 +63,10 @@ def _match(match: Match) -> dict[str, Any]:
 
 
 def model_of(place: str, given: str | None) -> Embedder:
-    """Load the model ``given``, or else the one that the gallery at ``place`` was made with.
+    """Load the model ``given``, or else the one that made the gallery at ``place``.
 
     Raises:
-        VireidError: no gallery, or its model is not where it was.
+        VireidError: no gallery, or its model has moved.
     """
     from vireid.deploy.load import load_model
 

@@ -1,4 +1,4 @@
-"""A whole gallery to another place, or into a file for other programs."""
+"""Copying a whole gallery to another place, or exporting it to a file for other programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAGE = 256
 
 @dataclass(frozen=True)
 class ModelOf:
-    """The model of a gallery, as far as a copy has to know it."""
+    """The model of a gallery, as far as a copy needs to know it."""
 
     name: str
     fingerprint: str
@@ -30,25 +30,25 @@ class ModelOf:
 
 @dataclass(frozen=True)
 class Copied:
-    """How many images were copied and compared, and how many others the target holds."""
+    """Number of images copied and compared, and number of other images in the target."""
 
     images: int
     others: int
 
 
 def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = None) -> Copied:
-    """Copy every image and compare the copy: entry, thumbnail and vector, at the lower precision of the two galleries.
+    """Copy every image and compare entry, thumbnail and vector of the copy, at the lower precision of the galleries.
 
-    What is in ``target`` already is compared too, so an interrupted copy goes on where it stopped.
+    Images already in ``target`` are compared too, so an interrupted copy resumes where it stopped.
 
     Raises:
-        VireidError: another model, or an image that the target has differently.
+        VireidError: another model, or an image that differs in the target.
     """
     total = source.info()
     there = target.info()
     if there.fingerprint != total.fingerprint:
         raise VireidError(
-            f"migrate: the target holds vectors of {there.model}, not of {total.model}; name an empty one"
+            f"migrate: the target holds vectors of {there.model}, not of {total.model}; name an empty target"
         )
     dtype: Dtype = "float16" if "float16" in (total.dtype, there.dtype) else "float32"
     done = 0
@@ -80,9 +80,7 @@ def _compare(images: list[NewImage], target: Gallery, dtype: Dtype) -> None:
     copies = {copy.entry.id: copy for copy in _images(target, entries)}
     for image in images:
         if image.entry.id not in copies or not _same(image, copies[image.entry.id], dtype):
-            raise VireidError(
-                f"image {image.entry.id}: the target has it differently; remove it there and migrate again"
-            )
+            raise VireidError(f"image {image.entry.id}: differs in the target; remove it there and migrate again")
 
 
 def _same(image: NewImage, copy: NewImage, dtype: Dtype) -> bool:
@@ -97,7 +95,7 @@ def write_parquet(gallery: Gallery, out: Path, progress: Progress | None = None)
     ``thumbnail`` (JPEG).
 
     Raises:
-        VireidError: a name that does not end in .parquet, pyarrow is not installed, the file cannot be written.
+        VireidError: the name does not end in .parquet, pyarrow is not installed, or the file cannot be written.
     """
     if out.suffix.lower() != ".parquet":
         raise VireidError(f"{out}: expected a file name that ends in .parquet")
@@ -127,7 +125,7 @@ def _row(image: NewImage) -> dict[str, object]:
 
 
 def open_copy(gallery: Gallery, place: str, target: str) -> Gallery:
-    """Open the gallery at ``target``, made for the model of the one at ``place`` where there is none.
+    """Open the gallery at ``target``; if there is none, create it for the model of the gallery at ``place``.
 
     Raises:
         VireidError: the target is the source, or holds vectors of another model.
@@ -135,7 +133,7 @@ def open_copy(gallery: Gallery, place: str, target: str) -> Gallery:
     if target == place or (
         "://" not in target and "://" not in place and Path(target).resolve() == Path(place).resolve()
     ):
-        raise VireidError(f"{target}: the gallery is there already; name another place")
+        raise VireidError(f"{target}: the gallery is already there; name another place")
     info = gallery.info()
     dtype: Dtype = "float16" if info.dtype == "float16" else "float32"
     model = ModelOf(info.model, info.fingerprint, info.dimension, model_source(place))

@@ -1,4 +1,4 @@
-"""Images from files, folders, manifests and videos into a gallery."""
+"""Adding images from files, folders, manifests and videos to a gallery."""
 
 from __future__ import annotations
 

@@ -76,12 +76,12 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
     """Sentences on what was measured, on what, and what to keep in mind."""
     dataset, model, info = evaluation.dataset, evaluation.models[0], evaluation.models[0].info
     identities = len({s.identity for s in dataset.test})
-    made, across = evaluation.synthetic, len({r.setting.direction for r in plain_results(evaluation)}) > 1
-    both = ", in both directions" if across else ""
-    tested = f"ested on {identities}{{}} ({len(dataset.test)} images, {dataset.layout} layout){both}."
-    sentences = ["T" + tested.format(" identities")]
+    across = len({r.setting.direction for r in plain_results(evaluation)}) > 1
+    images = f"({len(dataset.test)} images, {dataset.layout} layout){', in both directions' if across else ''}."
+    made = evaluation.synthetic
+    sentences = [f"Tested on {identities} identities {images}"]
     if info.get("classes"):
-        sentences = [f"Trained on {info['classes']} identities, t" + tested.format(" it never saw")]
+        sentences = [f"Trained on {info['classes']} identities, tested on {identities} it never saw {images}"]
     if made:
         sentences.append(
             f"The images are rendered, not photographs: difficulty {made['difficulty']}, seed {made['seed']}. "

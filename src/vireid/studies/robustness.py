@@ -1,4 +1,4 @@
-"""`vireid noise`: accuracy under corrupted queries, kept result by result, and the errors they sum to."""
+"""`vireid noise`: accuracy on corrupted queries, saved result by result, and the corruption errors."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ CONSTANTS = ("NOISE", "BLUR", "STOPS", "OCCLUSION", "JPEG", "FOG", "PHOTONS", "G
 
 @dataclass(frozen=True)
 class RunScores:
-    """A run's accuracy: ``clean[setting]`` and ``corrupted[setting][corruption][strength - 1]`` map rank1 and map to
-    fractions. ``data`` names the data set, and says where it is a rendered one."""
+    """Accuracy of a run: ``clean[setting]`` and ``corrupted[setting][corruption][strength - 1]`` map rank1 and map to
+    fractions. ``data`` names the data set, and says if it is rendered."""
 
     run: str
     data: str
@@ -48,21 +48,23 @@ class RunScores:
     corrupted: dict[str, dict[str, list[dict[str, float]]]]
 
     def curve(self, setting: str, number: str) -> list[float]:
-        """Clean, then the mean over the corruptions for each strength."""
+        """Return the clean value, then the mean over the corruptions for each strength."""
         means = [
             statistics.fmean(levels[s - 1][number] for levels in self.corrupted[setting].values()) for s in STRENGTHS
         ]
         return [self.clean[setting][number], *means]
 
     def errors(self, first: RunScores, setting: str, number: str) -> dict[str, float]:
-        """Corruption errors in percent of those of ``first``, and their mean under ``mean``.
+        """Return corruption errors in percent of those of ``first``, and their mean under ``mean``.
 
-        CE_c = 100 sum_s (1 - a_cs) / sum_s (1 - a'_cs), Hendrycks and Dietterich (2019), with rank-1 or mAP for the
+        CE_c = 100 sum_s (1 - a_cs) / sum_s (1 - a'_cs), Hendrycks and Dietterich (2019), with rank-1 or mAP as the
         accuracy a.
         """
 
         def error(levels: list[dict[str, float]]) -> float:
-            return max(sum(1 - level[number] for level in levels), 1e-9)  # a run without error divides nothing
+            return max(
+                sum(1 - level[number] for level in levels), 1e-9
+            )  # avoids division by zero for a run without errors
 
         ours, theirs = self.corrupted[setting], first.corrupted[setting]
         found = {kind: 100 * error(ours[kind]) / error(theirs[kind]) for kind in ours}
@@ -77,19 +79,18 @@ def score_models(
     gallery: bool = False,
     progress: Progress | None = None,
 ) -> list[RunScores]:
-    """Score models, clean and corrupted, in the official settings of the layout (a plain folder's: both).
+    """Score models, clean and corrupted, in the official settings of the layout (plain folder: both settings).
 
-    Every result is kept below ``out / "cells"``; what is there of the same model, data and strengths is not computed
-    again.
+    Every result is saved in ``out / "cells"``; results for the same model, data and strengths are not computed again.
 
     Args:
         sources: folders or files that `load_model` takes; their names are the results'.
-        data: the data set; None: the one that the runs render.
+        data: the data set; None for the one that the runs render.
         gallery: corrupt the gallery as well as the queries.
-        progress: called with (results found, all).
+        progress: called with (finished results, all results).
 
     Raises:
-        VireidError: no model, two of one name, not a model, not a data set, a folder that cannot be written.
+        VireidError: no model, two models with one name, not a model, not a data set, or a folder cannot be written.
     """
     names = [Path(source).absolute().name for source in sources]
     if not names or len(set(names)) != len(names):
@@ -136,7 +137,7 @@ def _score(
 
 
 class _Work:
-    """What the results of one model share; images are decoded and clean features made when the first one is missing."""
+    """State shared by the results of one model; images are decoded and clean features computed when first needed."""
 
     def __init__(self, model: Embedder, dataset: Dataset, settings: tuple[Setting, ...], gallery: bool) -> None:
         self._model, self._dataset, self._settings = model, dataset, settings
@@ -189,7 +190,7 @@ def _key(model: Embedder, dataset: Dataset, gallery: bool) -> str:
 
 
 def noise_table(found: Sequence[RunScores]) -> ResultTable:
-    """One block per setting and number; rows are runs x corruptions and their mean, the curve."""
+    """Return a table with one block per setting and number; rows are runs x corruptions and their mean, the curve."""
     blocks = []
     for setting in found[0].clean:
         for number, title in NUMBERS.items():
@@ -213,7 +214,7 @@ def _rows(scores: RunScores, first: RunScores, setting: str, number: str) -> lis
 
 
 def _lines(scores: RunScores, setting: str, number: str) -> dict[str, list[float]]:
-    """Percent for clean and each strength: the mean first, then every corruption."""
+    """Return percentages for clean and each strength: the mean first, then every corruption."""
     clean = scores.clean[setting][number]
     lines = {"mean": scores.curve(setting, number)}
     lines |= {kind: [clean, *(v[number] for v in levels)] for kind, levels in scores.corrupted[setting].items()}
@@ -221,7 +222,7 @@ def _lines(scores: RunScores, setting: str, number: str) -> dict[str, list[float
 
 
 def noise_report(found: Sequence[RunScores]) -> dict[str, Any]:
-    """Everything as JSON types, numbers in percent."""
+    """Return everything as JSON types, with numbers in percent."""
     return {
         "data": found[0].data,
         "reference": found[0].run,

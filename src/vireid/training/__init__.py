@@ -20,8 +20,8 @@ __getattr__, __dir__ = lazy_names(
     {
         "Loop": "loop",
         "Run": "checkpoint",
-        "network_features": "features",
         "embed_batch": "features",
+        "network_features": "features",
         "load_run": "checkpoint",
         "make_optimizer": "schedule",
         "train": "run",
