@@ -52,9 +52,9 @@ class Evaluation:
     Examples:
         >>> import vireid
         >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
-            >>> run = "runs/tiny"  # of the example of `vireid.train`
+        >>> run = "runs/tiny"  # of the example of `vireid.train`
         >>> evaluation = vireid.evaluate(run, data, beside=["query-expansion"])
-            >>> sorted({result.method for result in evaluation.results})
+        >>> sorted({result.method for result in evaluation.results})
         ['cosine', 'query-expansion']
         >>> evaluation.to_dict()["data"]["layout"]
         'sysu'
