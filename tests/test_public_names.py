@@ -16,13 +16,8 @@ import pytest
 import vireid
 
 LAZY = (
-    "vireid",
-    "vireid.data",
-    "vireid.figures",
-    "vireid.losses",
-    "vireid.methods",
-    "vireid.models",
-    "vireid.training",
+    *("vireid", "vireid.data", "vireid.deploy", "vireid.figures", "vireid.gallery", "vireid.ingest", "vireid.losses"),
+    *("vireid.methods", "vireid.models", "vireid.runs", "vireid.training"),
 )
 PACKAGES = (*LAZY, "vireid.evaluation", "vireid.layouts", "vireid.retrieval", "vireid.synthetic")
 

@@ -13,7 +13,7 @@ from tests.tiny import OVERRIDES, tiny_dataset
 from tests.training.test_run import losses, stop_after
 from vireid.data.layouts import open_dataset
 from vireid.deploy.export import export_run
-from vireid.deploy.load import load_embedder
+from vireid.deploy.load import load_model
 from vireid.models.network import build_network
 from vireid.recipes import load_recipe
 from vireid.report.pictures import stage_maps
@@ -79,7 +79,7 @@ def test_response_maps_show_the_grid_of_every_stage(run: Path) -> None:
 @pytest.mark.parametrize("int8", [False, True])
 def test_an_export_gives_the_runs_features_and_responses(run: Path, int8: bool, tmp_path: Path) -> None:
     folder, manifest = export_run(run, int8=int8, out=tmp_path / "export", cache=run.parent / "cache")
-    ours, theirs = load_embedder(run), load_embedder(folder, threads=1)
+    ours, theirs = load_model(run), load_model(folder, threads=1)
     assert (ours.fingerprint, ours.dimension) == (theirs.fingerprint, 48)
     for modality in Modality:
         expected, found = ours.embed(IMAGES, modality), theirs.embed(IMAGES, modality)

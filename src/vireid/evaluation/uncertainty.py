@@ -63,7 +63,8 @@ def compare(
     large.
 
     Args:
-        first, second: scores per trial of the two runs, in the same setting.
+        first: scores per trial of a run, as in `Result.trials`.
+        second: those of the other run, in the same setting.
         samples: random swaps and bootstrap samples; p is never below 1 / (samples + 1).
         seed: of the draws.
 

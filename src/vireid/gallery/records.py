@@ -120,6 +120,7 @@ class GalleryInfo:
     last: float | None
 
     def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
         return dict(vars(self))
 
 

@@ -52,7 +52,8 @@ class Evaluation:
     Examples:
         >>> import vireid
         >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
-        >>> evaluation = vireid.evaluate("runs/tiny", data, beside=["query-expansion"])
+        >>> run = "runs/tiny"  # of the example of `vireid.train`
+        >>> evaluation = vireid.evaluate(run, data, beside=["query-expansion"])
         >>> sorted({result.method for result in evaluation.results})
         ['cosine', 'query-expansion']
         >>> evaluation.to_dict()["data"]["layout"]

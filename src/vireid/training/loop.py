@@ -35,10 +35,11 @@ class Loop:
     """State of a run between two batches; ``step`` counts batches done, ``seconds`` the time they took.
 
     Args:
-        out: run folder. objective: what is minimised, with parameters of its own where a loss has some.
+        out: run folder.
+        objective: what is minimised, with parameters of its own where a loss has some.
         samples: training samples, row i of ``store`` is sample i.
-        validation: what to measure after each epoch, or None. probe: images on which the method's parts are measured
-        after each epoch, or None.
+        validation: what to measure after each epoch, or None.
+        probe: images on which the method's parts are measured after each epoch, or None.
     """
 
     recipe: Recipe
