@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -19,7 +19,7 @@ class Middle(Method):
     """Every image once more as a middle-modality image, drawn by a small non-linear generator.
 
     The generator has an encoder per modality, 3 to 1 to 1 channels, and one decoder, 1 to 3, all 1x1 convolutions with
-    ReLU. Its image takes the modality's own stem. The penalty pulls the two modalities' generated images of an identity
+    ReLU. Its image goes through the modality's own stem in one batch with the image it was made from. The penalty pulls the two modalities' generated images of an identity
     together (distribution consistency).
 
     Args:
@@ -36,12 +36,11 @@ class Middle(Method):
         self.decoder = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU())
         for part in self.modules():
             if isinstance(part, nn.Conv2d):  # positive and equal: the first middle image is a grey one
-                nn.init.constant_(part.weight, 1 / 3)
+                nn.init.constant_(part.weight, 0.333)
                 nn.init.zeros_(part.bias)  # type: ignore[arg-type]
 
-    def copy(self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]) -> Tensor:
-        generated: Tensor = self.decoder(self.encoders[modality](images))
-        return stem(generated)
+    def images(self, images: Tensor, modality: Modality) -> Tensor:
+        return torch.cat([images, self.decoder(self.encoders[modality](images))])
 
     def penalty(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
         """Mean distance between an identity's two centres of generated rows, on normalised features."""

@@ -6,7 +6,6 @@ import difflib
 import importlib
 import inspect
 import json
-from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -22,7 +21,11 @@ class Method(nn.Module):
 
     A recipe chooses it with ``model.methods: {NAME: {OPTION: value}}``. Its options are the keyword-only arguments of
     its constructor; their annotations are checked. What is random in it draws from PyTorch's global generator, which
-    the training loop seeds for every batch. At most one method of a recipe may override `copy`, and one `branch`.
+    the training loop seeds for every batch. At most one method of a recipe may override `branch`, and one `join`.
+
+    `images`, `stem` and `stage` may return what they were given followed by copies of it, all rows in the same order. In
+    training the copies are rows of their own with the labels of their images; in evaluation `join` makes one row of an
+    image and its copies.
 
     Args:
         config: the network the method is to be a part of.
@@ -38,22 +41,28 @@ class Method(nn.Module):
         """Change the normalised images (b, 3, h, w) of one modality before its stem."""
         return images
 
-    def copy(
-        self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]
-    ) -> Tensor | None:
-        """Show the shared stages every image once more, in another form; None: not now.
+    def stem(self, features: Tensor, modality: Modality) -> Tensor:
+        """Change the output (b, c, h, w) of a modality's stem."""
+        return features
 
-        In training the copies are rows of their own with the labels of their images; in evaluation the retrieval
-        feature is the mean of the image's and its copy's, both normalised.
+    def stage(self, features: Tensor, inputs: Tensor, stage: str) -> Tensor:
+        """Change the output (b, c, h, w) of a shared ``stage`` ("layer1" where it is shared, "layer2", "layer3").
 
         Args:
-            images: (b, 3, h, w), those of `images`. features: (b, c, h', w'), what ``stem`` made of them.
-            stem: the modality's.
+            inputs: (b, c', h', w'), what went into the stage.
+        """
+        return features
+
+    def join(self, pooled: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """Make one row of an image's copies, in evaluation: the mean of their normalised features.
+
+        Args:
+            pooled, normed: (forms, b, d) normalised features before and after the necks, the images' own first.
 
         Returns:
-            Features (b, c, h', w') in the same order.
+            The two features (b, d').
         """
-        return None
+        return mean_of_copies(pooled, normed)
 
     def block(self, features: Tensor, stage: str, index: int) -> Tensor:
         """Change the output (b, c, h, w) of residual block ``index`` (from 0) of a shared ``stage`` ("layer2" ...)."""
@@ -71,6 +80,11 @@ class Method(nn.Module):
             modalities: (r,), 0 visible or 1 infrared; 2 and 3 for their copies.
         """
         raise NotImplementedError
+
+
+def mean_of_copies(pooled: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+    """`Method.join` where no method has its own."""
+    return pooled.mean(0), normed.mean(0)
 
 
 def overrides(method: Method, hook: str) -> bool:
@@ -94,7 +108,7 @@ def build_methods(config: ModelConfig) -> dict[str, Method]:
     if not config.methods:
         return {}
     built = {name: _build(name, config) for name in sorted(config.methods)}
-    for hook in ("copy", "branch"):
+    for hook in ("branch", "join"):
         rivals = [name for name, method in built.items() if overrides(method, hook)]
         if len(rivals) > 1:
             raise VireidError(f"model.methods: {' and '.join(rivals)} both define {hook}; keep one of them")

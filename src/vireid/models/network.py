@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
-from vireid.models.method import Method, build_methods, overrides
+from vireid.models.method import Method, build_methods, mean_of_copies, overrides
 from vireid.models.resnet import Stage, Stem, initialise, make_stage
 from vireid.models.segmented import Branch
 from vireid.models.weakening import DynamicFeatureWeakening
@@ -57,6 +57,8 @@ class TwoStreamNetwork(nn.Module):
         self.weakening = nn.ModuleDict({stage: _weakening(config) for stage in config.weakening.after})
         self.branches = nn.ModuleList(_branch(config, classes, methods) for _ in range(config.branches))
         initialise(self)
+        for branch in self._branches():
+            branch.initialise()
         self.methods = nn.ModuleDict(methods)  # after the line above: a method starts its own parameters
 
     def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Output:
@@ -65,17 +67,19 @@ class TwoStreamNetwork(nn.Module):
         Either side may be None, not both.
         """
         sides = [(m, x) for m, x in zip(Modality, (visible, infrared), strict=True) if x is not None]
-        features = self._stem_features(sides)
-        shared = torch.cat(features) if len(features) > 1 else features[0]
+        shared = self._stem_features(sides)
         for name, stage in self.stages().items():
+            inputs = shared
             shared = stage(shared, partial(self._after_block, name) if self._methods_with("block") else None)
+            for method in self._methods_with("stage").values():
+                shared = method.stage(shared, inputs, name)
             if name in self.weakening:
                 shared = self.weakening[name](shared)
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
         output = Output(maps, *(tuple(chain(*features)) for features in (pooled, normed, logits)))
-        forms = len(features) // len(sides)
-        return output if self.training or forms == 1 else _folded(output, forms)
+        forms = shared.shape[0] // sum(images.shape[0] for _, images in sides)
+        return output if self.training or forms == 1 else self._joined(output, forms)
 
     def stems(self) -> list[Stem]:
         """One stem, or one for each modality."""
@@ -94,8 +98,9 @@ class TwoStreamNetwork(nn.Module):
         """Weight and loss of every method that has one, by the method's name."""
         return {name: (m.weight, m.penalty) for name, m in self._methods_with("penalty").items()}
 
-    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> list[Tensor]:
-        """Features of the images of each modality, then of their copies."""
+    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> Tensor:
+        """Features of the images of both modalities, then of their first copies, and so on."""
+        images = sum(x.shape[0] for _, x in sides)
         for method in self._methods_with("images").values():
             sides = [(modality, method.images(images, modality)) for modality, images in sides]
         stems = [self.visible if m is Modality.VISIBLE else self.infrared or self.visible for m, _ in sides]
@@ -104,12 +109,20 @@ class TwoStreamNetwork(nn.Module):
             features = list(whole.split([images.shape[0] for _, images in sides]))
         else:
             features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
-        copies = [
-            method.copy(images, feature, modality, stem)
-            for method in self._methods_with("copy").values()
-            for stem, feature, (modality, images) in zip(stems, features, sides, strict=True)
-        ]
-        return features + [copy for copy in copies if copy is not None]
+        for method in self._methods_with("stem").values():
+            features = [method.stem(feature, modality) for feature, (modality, _) in zip(features, sides, strict=True)]
+        forms = sum(x.shape[0] for x in features) // images
+        if forms == 1:
+            return torch.cat(features) if len(features) > 1 else features[0]
+        return torch.cat(list(chain(*zip(*(x.chunk(forms) for x in features), strict=True))))
+
+    def _joined(self, output: Output, forms: int) -> Output:
+        """One row per image in place of the rows of its copies; the map is its own."""
+        maps = tuple(x.unflatten(0, (forms, -1))[0] for x in output.maps)
+        rows = [embedding(x).unflatten(0, (forms, -1)) for x in (output.pooled, output.normed)]
+        joining = [method.join for method in self._methods_with("join").values()] or [mean_of_copies]
+        pooled, normed = joining[0](*rows)
+        return Output(maps, (pooled,), (normed,), output.logits)
 
     def _after_block(self, stage: str, features: Tensor, index: int) -> Tensor:
         for method in self._methods_with("block").values():
@@ -126,18 +139,8 @@ class TwoStreamNetwork(nn.Module):
 
 def embedding(features: tuple[Tensor, ...]) -> Tensor:
     """L2-normalised concatenation (b, N * d) of the branches' features, the retrieval feature of section 3.3."""
-    return normalize(torch.cat([f.float() for f in features], dim=1))
-
-
-def _folded(output: Output, forms: int) -> Output:
-    """One row per image: the mean of its own feature and its copy's, both normalised; the map is its own."""
-
-    def mean(features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        whole = embedding(features).unflatten(0, (forms, -1)).mean(0)
-        return tuple(torch.split(whole, [f.shape[1] for f in features], dim=1))
-
-    maps = tuple(x.unflatten(0, (forms, -1))[0] for x in output.maps)
-    return Output(maps, mean(output.pooled), mean(output.normed), output.logits)
+    whole = torch.cat(features, dim=1)
+    return normalize(whole.to(torch.promote_types(whole.dtype, torch.float32)))
 
 
 def _branch(config: ModelConfig, classes: int, methods: dict[str, Method]) -> Branch:

@@ -6,17 +6,23 @@ import torch
 from torch import Tensor, nn
 
 
-def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...]) -> Tensor:
-    """Return ``mean(max(x, 1e-6) ** power) ** (1 / power)`` over ``dim``, computed in float32.
+FLOOR = 1e-12
 
+
+def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...]) -> Tensor:
+    """Return ``(mean(max(x, 0) ** power) + 1e-12) ** (1 / power)`` over ``dim``, in float32 or float64.
+
+    The floor under the mean is that of AGW's code and all derived from it; for large powers it is not small.
     Over the spatial dimensions of (b, c, h, w) it is a descriptor (b, c); over the channels it is the response
     map (b, h, w) of eq. 4. ``power`` 1 is average pooling, large powers approach maximum pooling.
     """
     with torch.autocast(features.device.type, enabled=False):
-        x = features.float().clamp_min(1e-6)
+        x = features.to(torch.promote_types(features.dtype, torch.float32)).clamp_min(0)
         # The mean is homogeneous; scaling by the largest value keeps large powers inside float32's range.
-        scale = x.detach().amax(dim, keepdim=True)
-        return (x / scale).pow(power).mean(dim).pow(1.0 / power) * scale.squeeze(dim)
+        floor = FLOOR ** (1 / power)
+        scale = x.detach().amax(dim, keepdim=True).clamp_min(floor)
+        mean = (x / scale).pow(power).mean(dim, keepdim=True) + (floor / scale).pow(power)
+        return (mean.pow(1 / power) * scale).squeeze(dim)
 
 
 class GeneralisedMean(nn.Module):

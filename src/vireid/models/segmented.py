@@ -24,9 +24,12 @@ class Branch(nn.Module):
         channels = stage_channels(config.backbone, config.base_width, 4)
         self.layer4 = make_stage(config.backbone, config.base_width, 4, config.last_stride)
         self.pool = GeneralisedMean(config.gem_power)
-        self.bnneck = nn.BatchNorm1d(channels)
+        self.bnneck: nn.Module = nn.BatchNorm1d(channels)
         self.bnneck.bias.requires_grad_(False)  # the neck centres features; a learned shift would undo that
         self.classifier: nn.Module = make_classifier(channels, classes)
+
+    def initialise(self) -> None:
+        """Start what does not start as the residual stages do; called once the whole network has."""
 
     def forward(self, shared: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Map layer3's (b, c, h, w) to layer4's (b, d, h', w') and the features (b, d) before and after the neck."""
@@ -43,8 +46,10 @@ class Branch(nn.Module):
         return [*self.bnneck.parameters(), *self.classifier.parameters()]
 
 
-def make_classifier(channels: int, classes: int) -> nn.Linear:
-    """Identity classifier of one feature after its BNNeck."""
-    classifier = nn.Linear(channels, classes, bias=False)
+def make_classifier(channels: int, classes: int, bias: bool = False) -> nn.Linear:
+    """Identity classifier of one feature, behind a BNNeck without a bias."""
+    classifier = nn.Linear(channels, classes, bias=bias)
     nn.init.normal_(classifier.weight, std=0.001)
+    if bias:
+        nn.init.zeros_(classifier.bias)
     return classifier
