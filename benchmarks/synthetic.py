@@ -30,13 +30,13 @@ from synthetic_figures import NAMES, attribute_figure, dial_figure, sheet_figure
 from tests.reference import dial, leakage
 from tests.reference.leakage import Finding, Pictures, shoot
 
-from vireid.data.images import read_image, resize
 from vireid.data.layouts import open_dataset
-from vireid.data.synthetic import Difficulty, Spectrum, sample_identity, synthetic_set, write_tree
-from vireid.data.synthetic.attributes import describe
 from vireid.evaluation import evaluate, settings_for
 from vireid.figures.style import write_figure
 from vireid.files import read_json
+from vireid.images import read_image, resize
+from vireid.synthetic import Difficulty, Spectrum, sample_identity, synthetic_set, write_tree
+from vireid.synthetic.attributes import describe
 from vireid.types import Dataset, Features
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vireid.data.synthetic import Difficulty, Spectrum, render, sample_camera, sample_identity, sample_view
 from vireid.figures.images import Image
 from vireid.figures.style import DASHES, INK, PAGE_WIDTH, PALETTE, drawing, new_figure
+from vireid.synthetic import Difficulty, Spectrum, render, sample_camera, sample_identity, sample_view
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from vireid.data.synthetic import SyntheticSet, synthetic_set
+from vireid.synthetic import SyntheticSet, synthetic_set
 from vireid.types import Layout
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vireid.data.layouts import open_dataset, synthetic_record
-from vireid.data.synthetic.settings import synthetic_set
-from vireid.data.synthetic.tree import write_tree
 from vireid.recipes import load_recipe
 from vireid.reporting.evaluate import evaluate_runs
 from vireid.reporting.page import write_evaluation
+from vireid.synthetic.settings import synthetic_set
+from vireid.synthetic.tree import write_tree
 from vireid.training.train import train
 from vireid.types import VireidError
 

@@ -16,10 +16,10 @@ import torch
 
 from tests.trees import write_folder, write_image
 from vireid.data import digests, pixels
-from vireid.data.images import read_image, resize
 from vireid.data.layouts import open_dataset
-from vireid.data.parallel import in_threads
 from vireid.data.pixels import HEADER_BYTES, PixelStore, cache_folder
+from vireid.images import read_image, resize
+from vireid.parallel import in_threads
 from vireid.types import Modality, Sample, VireidError
 
 HEIGHT, WIDTH = 16, 8

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 
 from tests.reference.leakage import Array, Pictures, shoot
-from vireid.data.synthetic import Difficulty, Spectrum
+from vireid.synthetic import Difficulty, Spectrum
 
 CELL = 6
 DIRECTIONS = 6

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vireid.data.synthetic import Difficulty, Spectrum, render_with_masks, sample_camera, sample_identity, sample_view
+from vireid.synthetic import Difficulty, Spectrum, render_with_masks, sample_camera, sample_identity, sample_view
 from vireid.types import Sample
 
 Array = npt.NDArray[np.float64]

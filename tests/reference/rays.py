@@ -1,10 +1,10 @@
-"""One ray against one primitive after the other, in plain Python: what `vireid.data.synthetic.raster` must find."""
+"""One ray against one primitive after the other, in plain Python: what `vireid.synthetic.raster` must find."""
 
 from __future__ import annotations
 
 import math
 
-from vireid.data.synthetic.geometry import Scene
+from vireid.synthetic.geometry import Scene
 
 
 def first_hit(scene: Scene, image: int, row: int, column: int) -> tuple[int, float] | None:

@@ -10,7 +10,6 @@ from rich.console import Console
 from tests.reproduce.conftest import SMALL
 from tests.tiny import OVERRIDES
 from vireid.cli import main
-from vireid.data.synthetic.standards import standard
 from vireid.files import write_json
 from vireid.recipes import load_recipe
 from vireid.reproduce import command
@@ -21,6 +20,7 @@ from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import results_path
 from vireid.reproduce.plan import Planned, State, make_plan, run_state
 from vireid.reproduce.terminal import shown_plan
+from vireid.synthetic.standards import standard
 from vireid.types import VireidError
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -15,13 +15,13 @@ from PIL import Image
 
 from tests.rendered import small
 from tests.tiny import OVERRIDES
-from vireid.data.synthetic.tree import write_tree
 from vireid.reproduce import comparison
 from vireid.reproduce.command import plan_reproduction, reproduce
 from vireid.reproduce.grid import Grid, make_grid
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.published import number, published
+from vireid.synthetic.tree import write_tree
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vireid.data.images import Pixels
 from vireid.deploy.embedder import Vectors
+from vireid.images import Pixels
 from vireid.search.records import Entry, GalleryInfo, Match, NewImage, Where
 from vireid.types import Modality, VireidError
 

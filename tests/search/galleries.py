@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vireid.data.images import Pixels
 from vireid.deploy.embedder import Vectors
+from vireid.images import Pixels
 from vireid.search.records import Entry, NewImage
 from vireid.types import Modality
 

@@ -63,8 +63,8 @@ def data_render(
 
     Example: `vireid data render synthetic --like regdb --ids 40`
     """
-    from vireid.data.synthetic import Difficulty, synthetic_set, write_tree
-    from vireid.data.synthetic.standards import write_standard
+    from vireid.synthetic import Difficulty, synthetic_set, write_tree
+    from vireid.synthetic.standards import write_standard
 
     settings = synthetic_set(
         like,

@@ -23,9 +23,8 @@ def noise(
 
     Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
     """
-    from vireid.reproduce.noise import NUMBERS, score_runs
-    from vireid.reproduce.noise_files import noise_report, noise_table, write_noise, write_sheet
     from vireid.reproduce.tables import shown
+    from vireid.studies.robustness import NUMBERS, noise_report, noise_table, score_runs, write_noise, write_sheet
 
     with bars() as bar:
         found = score_runs(runs, data, out, gallery=gallery, progress=bar("corruptions scored"))
@@ -58,8 +57,7 @@ def scale(
 
     Example: `vireid scale --largest 10000`
     """
-    from vireid.reproduce.scale import SIZES, measure_all, plan
-    from vireid.reproduce.scale_files import write_scale
+    from vireid.studies.scaling import SIZES, measure_all, plan, write_scale
 
     with bars() as bar:
         found = measure_all(plan(sizes or SIZES, largest), out / "cells", bar("measured"))

@@ -26,7 +26,7 @@ def tune(
 
     Example: `vireid tune small --data synvi-1 --trials 30`
     """
-    from vireid.reproduce.tuning import tune as run
+    from vireid.studies.tuning import tune as run
 
     best = run(recipe, data, out or Path("tune") / Path(recipe).stem, trials, storage, overrides)
     print(f"The best recipe is {best}\n\nNext: vireid train --recipe {best}{f' --data {data}' if data else ''}")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from vireid.data.digests import digest
-from vireid.data.images import decode_image, read_bytes
 from vireid.data.layouts import LOADERS, MARKERS, recognise, synthetic_record
 from vireid.data.listing import Problem, image_files, one_sided, subfolders
-from vireid.data.parallel import Progress, in_threads
 from vireid.data.regdb import TRIALS
-from vireid.data.synthetic.standards import checksum, standard_of
+from vireid.images import decode_image, read_bytes
+from vireid.parallel import Progress, in_threads
+from vireid.synthetic.standards import checksum, standard_of
 from vireid.types import Dataset, Layout, Modality, Sample, VireidError
 
 PUBLISHED: dict[Layout, dict[str, int]] = {

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vireid.data.images import read_bytes
-from vireid.data.parallel import in_threads
 from vireid.files import atomic_path
+from vireid.images import read_bytes
+from vireid.parallel import in_threads
 from vireid.types import VireidError
 
 DIGEST_BYTES = 16

@@ -9,10 +9,10 @@ from typing import Any
 from vireid.config import DataConfig
 from vireid.data import folder, llcm, regdb, sysu
 from vireid.data.listing import Notify, refuse, subfolders
-from vireid.data.parallel import Progress
+from vireid.data.live import RenderedStore, live_dataset, live_settings
 from vireid.data.pixels import PixelStore
-from vireid.data.synthetic.live import RenderedStore, live_dataset, live_settings
 from vireid.files import read_json
+from vireid.parallel import Progress
 from vireid.types import Dataset, Layout, Sample, VireidError
 
 MARKERS: dict[Layout, tuple[str, ...]] = {

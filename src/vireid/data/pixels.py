@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 
 from vireid.data.digests import DIGEST_BYTES, content_digests, digest
-from vireid.data.images import Pixels, decode_image, read_bytes, resize
-from vireid.data.parallel import Progress, in_threads
+from vireid.images import Pixels, decode_image, read_bytes, resize
+from vireid.parallel import Progress, in_threads
 from vireid.types import Sample, VireidError
 
 VERSION = 1

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vireid.data.images import Pixels
+from vireid.images import Pixels
 from vireid.types import Modality, VireidError
 
 Vectors = npt.NDArray[np.float32]
@@ -21,7 +21,7 @@ class Embedder(Protocol):
 
     ``name`` is the model's for people; ``fingerprint`` (64 hexadecimal digits) is equal for two embedders whose
     features may be compared: those of one run's weights and preprocessing, in whatever format; ``dimension`` is the
-    features' length; ``height`` and ``width`` are the network input's in pixels, to which `vireid.data.images.resize`
+    features' length; ``height`` and ``width`` are the network input's in pixels, to which `vireid.images.resize`
     brings an image.
     """
 

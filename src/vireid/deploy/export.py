@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import vireid
-from vireid.data.images import Pixels
 from vireid.data.layouts import open_data, open_pixels
 from vireid.data.pixels import PixelStore
 from vireid.deploy.card import card_text
@@ -20,6 +19,7 @@ from vireid.deploy.quantise import quantise
 from vireid.deploy.run import dimension_of, model_fingerprint
 from vireid.deploy.session import features_of, open_session
 from vireid.files import atomic_path, write_json
+from vireid.images import Pixels
 from vireid.training.checkpoint import Run, load_run
 from vireid.training.embed import FEATURES, embed
 from vireid.types import Dataset, Modality, Sample, VireidError

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from vireid.data.images import Pixels
 from vireid.deploy.embedder import Embedder, Vectors, check_images
 from vireid.deploy.graph import FEATURE, RESPONSE
 from vireid.deploy.manifest import MANIFEST, read_graph, read_manifest
 from vireid.deploy.run import RunEmbedder
 from vireid.deploy.session import features_of, open_session
+from vireid.images import Pixels
 from vireid.training.checkpoint import RUN, load_run
 from vireid.training.device import default_device
 from vireid.types import Modality, VireidError

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vireid.data.images import Pixels
 from vireid.deploy.embedder import Vectors
 from vireid.deploy.graph import INPUT
 from vireid.deploy.session import features_of, open_session
+from vireid.images import Pixels
 from vireid.types import VireidError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vireid.data.images import Pixels
 from vireid.deploy.embedder import BATCH, Vectors, check_images
 from vireid.figures.heatmaps import min_max
+from vireid.images import Pixels
 from vireid.models.segmented import Branch
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable

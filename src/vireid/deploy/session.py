@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vireid.data.images import Pixels
 from vireid.deploy.embedder import BATCH, Vectors
 from vireid.deploy.graph import FEATURE, INPUT
+from vireid.images import Pixels
 from vireid.types import VireidError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vireid.data.images import Pixels
 from vireid.figures.style import DASHES, PAGE_WIDTH, PALETTE, drawing, new_figure, printable
+from vireid.images import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

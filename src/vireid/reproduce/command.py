@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from vireid.data.synthetic.standards import write_standard
 from vireid.files import atomic_path
 from vireid.reproduce.grid import STANDARD, Grid
 from vireid.reproduce.index import RECORD, write_index
 from vireid.reproduce.items import NAMES, Item, item, write_product
 from vireid.reproduce.plan import Planned, make_plan, run_state
 from vireid.reproduce.runner import run_grid
+from vireid.synthetic.standards import write_standard
 from vireid.training.device import default_device, describe
 from vireid.training.train import git_revision
 from vireid.types import VireidError

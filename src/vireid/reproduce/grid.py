@@ -10,10 +10,10 @@ from typing import Literal
 
 from vireid.config import Recipe
 from vireid.data.layouts import open_dataset, record_of
-from vireid.data.synthetic.live import live_dataset
-from vireid.data.synthetic.standards import standard, standard_of
+from vireid.data.live import live_dataset
 from vireid.recipes import load_recipe
 from vireid.reproduce.jobs import Job, make_job
+from vireid.synthetic.standards import standard, standard_of
 from vireid.training.split import fingerprint
 from vireid.types import Dataset, Layout, VireidError
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from vireid.data.layouts import record_of
-from vireid.data.synthetic.plans import plan
-from vireid.data.synthetic.settings import from_record
-from vireid.data.synthetic.workers import BATCH, mask_path, pictures
 from vireid.models.weakening import channel_response
+from vireid.synthetic.plans import plan
+from vireid.synthetic.settings import from_record
+from vireid.synthetic.workers import BATCH, mask_path, pictures
 from vireid.types import Dataset, Sample
 
 Masks = npt.NDArray[np.bool_]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vireid.data.parallel import Progress, in_threads
 from vireid.files import atomic_path
+from vireid.parallel import Progress, in_threads
 from vireid.search.records import Entry, Gallery, GalleryInfo, NewImage, Where
 from vireid.search.settings import Dtype
 from vireid.search.store import model_folder, open_gallery

@@ -16,8 +16,8 @@ from typing import Literal, TypeVar
 import numpy as np
 from PIL import Image
 
-from vireid.data.images import Pixels
 from vireid.deploy.embedder import Embedder, Vectors
+from vireid.images import Pixels
 from vireid.search.batching import Batcher
 from vireid.search.images import prepare
 from vireid.search.limits import Gate, Limits, Refusal, Upload, check_picture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vireid.data.images import Pixels, decode_image, resize
+from vireid.images import Pixels, decode_image, resize
 
 THUMBNAIL_HEIGHT = 128
 

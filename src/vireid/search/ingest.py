@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vireid.data.images import Pixels
-from vireid.data.parallel import Progress, in_threads
 from vireid.deploy.embedder import Embedder
+from vireid.images import Pixels
+from vireid.parallel import Progress, in_threads
 from vireid.search.images import content_id, prepare
 from vireid.search.manifests import manifest_sources
 from vireid.search.records import Entry, Gallery, NewImage

@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from vireid.data.images import FORMATS
+from vireid.images import FORMATS
 from vireid.types import VireidError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vireid.data.images import MAX_PIXELS, Pixels
+from vireid.images import MAX_PIXELS, Pixels
 from vireid.search.manifests import read_table
 from vireid.search.sources import About, Source
 from vireid.types import VireidError

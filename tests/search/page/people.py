@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from vireid.data.synthetic import Spectrum, render, sample_camera, sample_identity, sample_view
+from vireid.synthetic import Spectrum, render, sample_camera, sample_identity, sample_view
 
 START = datetime(2026, 3, 14, 16, 5, tzinfo=timezone.utc)
 CAMERAS = {"gate": Spectrum.VISIBLE, "hall": Spectrum.VISIBLE, "yard": Spectrum.NEAR, "lane": Spectrum.NEAR}

@@ -1,0 +1,1 @@
+"""Questions beyond the paper's tables: robustness, scaling, tuning; each by one command."""

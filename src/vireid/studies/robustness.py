@@ -1,0 +1,266 @@
+"""`vireid noise`: accuracy under corrupted queries, kept result by result, and the errors they sum to."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vireid.data.layouts import open_data, open_dataset, open_pixels, record_of
+from vireid.data.pixels import PixelStore
+from vireid.deploy.run import model_fingerprint
+from vireid.evaluation.protocols import Setting, settings_for
+from vireid.evaluation.results import evaluate
+from vireid.figures.corruption import contact_sheet, corruption_figure
+from vireid.figures.style import write_figure
+from vireid.files import atomic_path, read_json, write_json
+from vireid.reproduce.measured import Value
+from vireid.reproduce.tables import Block, ResultTable, Row, write_csv, write_latex
+from vireid.studies import corruptions
+from vireid.studies.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from vireid.training.checkpoint import Run, load_run
+from vireid.training.device import default_device
+from vireid.training.embed import FEATURES, embed, embed_batch
+from vireid.training.split import fingerprint, unseen
+from vireid.types import Dataset, Features, Modality, VireidError
+
+Progress = Callable[[int, int], None]
+NUMBERS = {"rank1": "R1", "map": "mAP"}
+BATCH = 64
+COLUMNS = {"clean": "clean"} | {str(s): str(s) for s in STRENGTHS} | {"ce": "CE"}
+SHEET_SIZE = (144, 72)
+SHEET_STRENGTHS = (1, 3, 5)
+CONSTANTS = ("NOISE", "BLUR", "STOPS", "OCCLUSION", "JPEG", "FOG", "PHOTONS", "GAMMA", "FOG_LEVEL", "FOG_GRID")
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """A run's accuracy: ``clean[setting]`` and ``corrupted[setting][corruption][strength - 1]`` map rank1 and map to
+    fractions. ``data`` names the data set, and says where it is a rendered one."""
+
+    run: str
+    data: str
+    clean: dict[str, dict[str, float]]
+    corrupted: dict[str, dict[str, list[dict[str, float]]]]
+
+    def curve(self, setting: str, number: str) -> list[float]:
+        """Clean, then the mean over the corruptions for each strength."""
+        means = [
+            statistics.fmean(levels[s - 1][number] for levels in self.corrupted[setting].values()) for s in STRENGTHS
+        ]
+        return [self.clean[setting][number], *means]
+
+    def errors(self, first: RunScores, setting: str, number: str) -> dict[str, float]:
+        """Corruption errors in percent of those of ``first``, and their mean under ``mean``.
+
+        CE_c = 100 sum_s (1 - a_cs) / sum_s (1 - a'_cs), Hendrycks and Dietterich (2019), with rank-1 or mAP for the
+        accuracy a.
+        """
+
+        def error(levels: list[dict[str, float]]) -> float:
+            return max(sum(1 - level[number] for level in levels), 1e-9)  # a run without error divides nothing
+
+        ours, theirs = self.corrupted[setting], first.corrupted[setting]
+        found = {kind: 100 * error(ours[kind]) / error(theirs[kind]) for kind in ours}
+        return found | {"mean": statistics.fmean(found.values())}
+
+
+def score_runs(
+    folders: Sequence[Path], data: Path | None, out: Path, *, gallery: bool = False, progress: Progress | None = None
+) -> list[RunScores]:
+    """Score finished runs, clean and corrupted, in the official settings of the layout (a plain folder's: both).
+
+    Every result is kept below ``out / "cells"``; what is there of the same model, data and strengths is not computed
+    again.
+
+    Args:
+        data: the data set; None: the one that the runs render.
+        gallery: corrupt the gallery as well as the queries.
+        progress: called with (results found, all).
+
+    Raises:
+        VireidError: no run, two runs of one name, not a run, not a data set, a folder that cannot be written.
+    """
+    names = [folder.absolute().name for folder in folders]
+    if not folders or len(set(names)) != len(names):
+        raise VireidError(f"noise: expected one or more run folders of different names, got {', '.join(names) or None}")
+    total = len(folders) * (1 + len(CORRUPTIONS) * len(STRENGTHS))
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total)
+
+    return [_score_run(folder, data, out / "cells", gallery, step) for folder in folders]
+
+
+def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step: Callable[[], None]) -> RunScores:
+    run = load_run(folder, default_device())
+    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1), run.info)
+    if not dataset.test:
+        raise VireidError(f"{dataset.root}: {folder} was trained on all of it; score it on another data set")
+    settings = settings_for(dataset)
+    settings = tuple(s for s in settings if s.official) or settings
+    name, key = folder.absolute().name, _key(run, dataset, gallery)
+    work = _Work(run, dataset, settings, gallery)
+
+    def cell(kind: str, strength: int) -> dict[str, dict[str, float]]:
+        path = cells / name / f"{kind.replace(' ', '-').lower()}-{strength}.json"
+        kept = read_json(path, "a result of vireid noise; delete it") if path.exists() else {}
+        if kept.get("key") != key:
+            kept = {"key": key, "scores": work.scores(kind, strength)}
+            write_json(path, kept)
+        step()
+        scores: dict[str, dict[str, float]] = kept["scores"]
+        return scores
+
+    clean = cell("clean", 0)
+    found = {kind: [cell(kind, strength) for strength in STRENGTHS] for kind in CORRUPTIONS}
+    corrupted = {s.name: {kind: [level[s.name] for level in found[kind]] for kind in found} for s in settings}
+    label = f"{dataset.root.name}{' (rendered)' if record_of(dataset) else ''}"
+    return RunScores(name, label, clean, corrupted)
+
+
+class _Work:
+    """What the results of one run share; images are decoded and clean features made when the first one is missing."""
+
+    def __init__(self, run: Run, dataset: Dataset, settings: tuple[Setting, ...], gallery: bool) -> None:
+        self._run, self._dataset, self._settings = run, dataset, settings
+        sides = [t.query for s in settings for t in s.trials]
+        sides += [t.gallery for s in settings for t in s.trials] if gallery else []
+        self._rows = np.unique(np.concatenate(sides))
+        self._clean: tuple[PixelStore, Features] | None = None
+
+    def scores(self, kind: str, strength: int) -> dict[str, dict[str, float]]:
+        if self._clean is None:
+            store = open_pixels(self._dataset, self._dataset.test, self._run.recipe.data)
+            found = embed(self._run.network, store, self._dataset.test, precision=self._run.precision)
+            self._clean = store, found[FEATURES[0]]
+        store, features = self._clean
+        if strength:
+            features = self._corrupted(store, features, kind, strength)
+        means = {setting.name: evaluate(features, setting).mean for setting in self._settings}
+        return {name: {number: mean[number] for number in NUMBERS} for name, mean in means.items()}
+
+    def _corrupted(self, store: PixelStore, clean: Features, kind: str, strength: int) -> Features:
+        embeddings = clean.embeddings.clone()
+        network = self._run.network
+        network.eval()
+        device = next(network.parameters()).device
+        modalities = clean.modalities.numpy()[self._rows]
+        for modality in Modality:
+            for rows in _batches(self._rows[modalities == modality]):
+                images = corrupt(store.batch(rows), kind, strength, modality, rows).to(device)
+                found = embed_batch(network, images, modality, precision=self._run.precision)[0]
+                embeddings[rows] = found[FEATURES[0]].cpu()
+        return Features(embeddings, clean.identities, clean.cameras, clean.modalities)
+
+
+def _batches(rows: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+
+
+def _key(run: Run, dataset: Dataset, gallery: bool) -> str:
+    facts: list[Any] = [model_fingerprint(run), run.precision, fingerprint(dataset), dataset.trial, gallery]
+    facts += [getattr(corruptions, name) for name in CONSTANTS]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def noise_table(found: Sequence[RunScores]) -> ResultTable:
+    """One block per setting and number; rows are runs x corruptions and their mean, the curve."""
+    blocks = []
+    for setting in found[0].clean:
+        for number, title in NUMBERS.items():
+            rows = [row for scores in found for row in _rows(scores, found[0], setting, number)]
+            label = f"{title} on {found[0].data}, {setting}"
+            blocks.append(
+                Block(label, "measured", found[0].data, ((f"{title}, {setting}", len(COLUMNS)),), tuple(rows))
+            )
+    caption = f"Accuracy under corruption in percent; CE is the corruption error, {found[0].run} = 100."
+    return ResultTable("noise", caption, ("run", "corruption"), COLUMNS, tuple(blocks))
+
+
+def _rows(scores: RunScores, first: RunScores, setting: str, number: str) -> list[Row]:
+    errors = scores.errors(first, setting, number)
+    lines = _lines(scores, setting, number)
+    return [
+        Row((scores.run, kind),
+            dict(zip(COLUMNS, map(Value, (*values, errors[kind])), strict=True)))
+        for kind, values in lines.items()
+    ]  # fmt: skip
+
+
+def _lines(scores: RunScores, setting: str, number: str) -> dict[str, list[float]]:
+    """Percent for clean and each strength: the mean first, then every corruption."""
+    clean = scores.clean[setting][number]
+    lines = {"mean": scores.curve(setting, number)}
+    lines |= {kind: [clean, *(v[number] for v in levels)] for kind, levels in scores.corrupted[setting].items()}
+    return {kind: [100 * value for value in values] for kind, values in lines.items()}
+
+
+def noise_report(found: Sequence[RunScores]) -> dict[str, Any]:
+    """Everything as JSON types, numbers in percent."""
+    return {
+        "data": found[0].data,
+        "reference": found[0].run,
+        "runs": {
+            scores.run: {
+                setting: {
+                    number: {
+                        "accuracy": _lines(scores, setting, number),
+                        "corruption_error": scores.errors(found[0], setting, number),
+                        "mean_over_all": 100 * statistics.fmean(scores.curve(setting, number)[1:]),
+                    }
+                    for number in NUMBERS
+                }
+                for setting in scores.clean
+            }
+            for scores in found
+        },
+    }
+
+
+def write_noise(out: Path, found: Sequence[RunScores]) -> None:
+    """Write ``noise.csv``, ``.tex``, ``.pdf`` and ``.png``; the figure shows the mAP in the first setting.
+
+    Raises:
+        VireidError: the report extra is not installed, or the folder cannot be written.
+    """
+    table = noise_table(found)
+    write_csv(out / "noise.csv", table)
+    write_latex(out / "noise.tex", table)
+    setting = next(iter(found[0].clean))
+    lines = {scores.run: _lines(scores, setting, "map") for scores in found}
+    panels = {kind: {run: kinds[kind] for run, kinds in lines.items()} for kind in ("mean", *CORRUPTIONS)}
+    figure = corruption_figure(panels, "mAP", f"{found[0].data}, {setting}")
+    for suffix in (".pdf", ".png"):
+        write_figure(out / f"noise{suffix}", figure)
+
+
+def write_sheet(out: Path, data: Path) -> None:
+    """Write ``corruptions.png``: one visible and one infrared test image in every corruption at strengths 1, 3 and 5.
+
+    Raises:
+        VireidError: not a data set, a modality without test images, a folder that cannot be written.
+    """
+    dataset = open_dataset(data)
+    pictures: dict[str, list[np.ndarray[Any, np.dtype[np.uint8]]]] = {kind: [] for kind in CORRUPTIONS}
+    for modality in Modality:
+        samples = [s for s in dataset.test if s.modality == modality][:1]
+        if not samples:
+            raise VireidError(f"{data}: the test part has no {modality} images; both modalities are needed")
+        clean = PixelStore.build(samples, *SHEET_SIZE).batch(np.array([0]))
+        for kind, row in pictures.items():
+            strong = [corrupt(clean, kind, s, modality, np.array([0])) for s in SHEET_STRENGTHS]
+            row += [image[0].permute(1, 2, 0).numpy() for image in (clean, *strong)]
+    columns = ("clean", *map(str, SHEET_STRENGTHS)) * 2
+    with atomic_path(out / "corruptions.png") as path:
+        contact_sheet(pictures, columns).save(path, optimize=True)

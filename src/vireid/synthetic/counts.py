@@ -1,0 +1,93 @@
+"""How many images of whom: the shapes of the real sets, for any number of people.
+
+SYSU-MM01's test part is known image by image: ``sysu_counts.csv`` has one row for each of its 96 people, in sorted
+order, and one column for each camera (as the column counts of the set's ``rand_perm_cam.mat`` give them). Its sums are
+1,374, 1,565, 1,883, 1,918, 1,918 and 1,920. Of the other parts the papers give totals (SYSU-MM01: Wu et al., ICCV 2017;
+LLCM: Zhang and Wang, CVPR 2023); the rows below are drawn and then scaled to hit them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+
+from vireid.synthetic.identity import stream
+
+Counts = npt.NDArray[np.int64]
+
+SYSU_TRAINING = (395, 22_258, 11_909)  # people, visible and infrared images
+LLCM_TRAINING = (713, 16_946, 13_975)
+LLCM_TEST = (351, 8_680, 7_166)
+SYSU_INFRARED = np.array([False, False, True, False, False, True])
+OUTDOORS_ONLY, INDOORS_ONLY = 0.43, 0.05  # shares of the training people that come near the published totals
+
+
+def sysu_test(seed: int, people: int) -> Counts:
+    """Images (people, 6) of SYSU-MM01's test people; 96 of them are exactly the real ones, in another order."""
+    return _rows(seed, people, 0)
+
+
+def sysu_training(seed: int, people: int) -> Counts:
+    """Images (people, 6) of SYSU-MM01-like training people: 22,258 and 11,909 for 395 of them.
+
+    Rows of the test table, of which some lose the indoor cameras 1 to 3 or the outdoor ones 4 to 6, because the
+    training part has fewer images per person.
+    """
+    rows = _rows(seed, people, 1)
+    sides = stream(seed, 9, 2).random(people)
+    rows[sides < OUTDOORS_ONLY, :3] = 0
+    seen_indoors = rows[:, :2].any(axis=1) & (rows[:, 2] > 0)
+    rows[(sides >= 1.0 - INDOORS_ONLY) & seen_indoors, 3:] = 0
+    size, *totals = SYSU_TRAINING
+    for infrared, total in zip((False, True), totals, strict=True):
+        columns = np.flatnonzero(SYSU_INFRARED if infrared else ~SYSU_INFRARED)
+        rows[:, columns] = scaled(rows[:, columns], round(total * people / size))
+    return rows
+
+
+def llcm(seed: int, people: int, training: bool) -> Counts:
+    """Images (people, 9 cameras, 2 modalities) of LLCM-like people: 46,767 for the real 713 and 351.
+
+    Everybody passes five to nine cameras, by day and by night.
+    """
+    size, *totals = LLCM_TRAINING if training else LLCM_TEST
+    rng = stream(seed, 9, 3, training)
+    rows = rng.integers(2, 5, (people, 9, 2))
+    passed = rng.integers(5, 10, people)
+    order = rng.permuted(np.tile(np.arange(9), (people, 1)), axis=1)
+    rows[order >= passed[:, None]] = 0
+    for modality, total in enumerate(totals):
+        rows[:, :, modality] = scaled(rows[:, :, modality], round(total * people / size))
+    return rows
+
+
+def scaled(counts: Counts, total: int) -> Counts:
+    """Scale whole numbers to an exact sum by largest remainders, the first of equal ones first; 0 stays 0.
+
+    Nothing becomes 0 as long as ``total`` is not below ``counts.sum() / smallest count``.
+    """
+    flat = counts.ravel()
+    exact = flat * total
+    whole: Counts = exact // flat.sum()
+    remainder = exact % flat.sum()
+    short = total - int(whole.sum())
+    whole[np.argsort(-remainder, kind="stable")[:short]] += 1
+    return whole.reshape(counts.shape)
+
+
+def _rows(seed: int, people: int, key: int) -> Counts:
+    """Deal out the rows of the real table: all of them once before any comes again."""
+    table = _table()
+    rng = stream(seed, 9, key)
+    order = np.concatenate([rng.permutation(len(table)) for _ in range(-(-people // len(table)))])
+    rows: Counts = table[order[:people]]
+    return rows
+
+
+@cache
+def _table() -> Counts:
+    text = (resources.files("vireid.synthetic") / "sysu_counts.csv").read_text()
+    return np.array([[int(word) for word in line.split(",")] for line in text.splitlines()[1:]])

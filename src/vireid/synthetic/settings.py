@@ -1,0 +1,121 @@
+"""What a synthetic set is to be: every choice that its bytes depend on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args
+
+from vireid.synthetic.difficulty import Difficulty, dial
+from vireid.synthetic.materials import Spectrum
+from vireid.types import Layout, VireidError
+
+VERSION = 2  # of the files: raised with every change that alters a byte
+REAL_SIZES = {"sysu": (491, 96), "regdb": (412, 206), "llcm": (1064, 351)}
+"""Identities of the real sets, and how many of them are for testing."""
+
+
+@dataclass(frozen=True)
+class SyntheticSet:
+    """The settings of one synthetic set; `synthetic_set` fills in what a real set decides.
+
+    ``like`` is the layout, ``identities`` the number of people, ``test_identities`` how many of them are for testing
+    (0 for ``folder``, which has no lists), ``images`` the number per person and camera (LLCM: and modality) or None for
+    the counts of the real set, ``height`` and ``width`` those of the images in pixels, ``infrared`` what the infrared
+    cameras see by, ``masks`` whether the people's silhouettes are written too.
+
+    Raises ``VireidError`` for a number out of range.
+    """
+
+    like: Layout
+    identities: int
+    test_identities: int
+    seed: int
+    difficulty: Difficulty
+    images: int | None
+    height: int
+    width: int
+    infrared: Spectrum
+    masks: bool
+
+    def __post_init__(self) -> None:
+        if self.identities < 2:
+            raise VireidError(f"identities: expected at least 2, got {self.identities}")
+        if self.like == "folder" and self.test_identities:
+            raise VireidError("test_identities: the folder layout has no lists; leave it out")
+        if self.like != "folder" and not 1 <= self.test_identities < self.identities:
+            raise VireidError(f"test_identities: expected 1 to {self.identities - 1}, got {self.test_identities}")
+        if self.seed < 0:
+            raise VireidError(f"seed: expected 0 or more, got {self.seed}")
+        if self.images is not None and self.images < 1:
+            raise VireidError(f"images: expected 1 or more, got {self.images}")
+        if min(self.height, self.width) < 8:
+            raise VireidError(f"height, width: expected at least 8 pixels, got {self.height} x {self.width}")
+        if self.infrared is Spectrum.VISIBLE:
+            raise VireidError("infrared: expected near or thermal, got visible")
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``synthetic.json`` says; a dial that stands even is one number."""
+        levels = asdict(self.difficulty)
+        even = len(set(levels.values())) == 1
+        plain = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {
+            "version": VERSION,
+            **plain,
+            "difficulty": self.difficulty.viewpoint if even else levels,
+            "infrared": self.infrared.value,
+        }
+
+
+def synthetic_set(
+    like: Layout = "sysu",
+    identities: int | None = None,
+    *,
+    test_identities: int | None = None,
+    seed: int = 0,
+    difficulty: Difficulty | float | dict[str, float] = 0.3,
+    images: int | None = None,
+    height: int = 288,
+    width: int = 144,
+    infrared: Spectrum | str | None = None,
+    masks: bool = False,
+) -> SyntheticSet:
+    """Settle the settings of a synthetic set; what is None is as in the real set of that layout.
+
+    ``identities``: 491 (sysu), 412 (regdb), 1,064 (llcm) or 100 (folder), of which the real set's share is for testing.
+    ``infrared``: thermal for regdb, near elsewhere. Raises ``VireidError`` for a name or number out of range.
+    """
+    if like not in get_args(Layout):
+        raise VireidError(f"like: expected {', '.join(get_args(Layout))}, got {like}")
+    people, tested = REAL_SIZES.get(like, (100, 0))
+    count = people if identities is None else identities
+    if test_identities is None:
+        test_identities = max(1, round(count * tested / people)) if tested else 0
+    if infrared is None:
+        infrared = Spectrum.THERMAL if like == "regdb" else Spectrum.NEAR
+    if infrared not in (names := [spectrum.value for spectrum in Spectrum]) and not isinstance(infrared, Spectrum):
+        raise VireidError(f"infrared: expected {' or '.join(names[1:])}, got {infrared}")
+    return SyntheticSet(
+        like=like,
+        identities=count,
+        test_identities=test_identities,
+        seed=seed,
+        difficulty=Difficulty(**difficulty) if isinstance(difficulty, dict) else dial(difficulty),
+        images=images,
+        height=height,
+        width=width,
+        infrared=Spectrum(infrared),
+        masks=masks,
+    )
+
+
+def from_record(record: dict[str, Any]) -> SyntheticSet:
+    """Return the settings that a record of this version stands for: the inverse of `SyntheticSet.record`.
+
+    Raises ``VireidError`` for a record of another version or with other fields.
+    """
+    if record.get("version") != VERSION:
+        raise VireidError(f"version: expected a record of version {VERSION}, got {record.get('version')}")
+    try:
+        return synthetic_set(**{name: value for name, value in record.items() if name != "version"})
+    except TypeError as error:
+        raise VireidError(f"the record of a synthetic set: {error}") from None
