@@ -24,7 +24,7 @@ class FakeEmbedder:
     name = "fake"
     fingerprint = hashlib.sha256(b"fake").hexdigest()
     dimension = CELLS[0] * CELLS[1] * 3
-    height, width = 48, 24
+    height, width, resampling = 48, 24, "bilinear"
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds

@@ -23,7 +23,7 @@ class ColourEmbedder:
     def __init__(self, name: str = "colours", dimension: int = DIMENSION) -> None:
         self.name, self.dimension = name, dimension
         self.fingerprint = hashlib.sha256(name.encode()).hexdigest()
-        self.height, self.width = 32, 16
+        self.height, self.width, self.resampling = 32, 16, "bilinear"
         self._mixing = np.random.default_rng(0).normal(size=(3, dimension))
 
     def embed(self, images: Pixels, modality: Modality) -> Vectors:

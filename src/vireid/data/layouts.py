@@ -69,7 +69,7 @@ def open_pixels(
     """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`."""
     if dataset.rendered:
         return RenderedStore(dataset, samples)
-    return PixelStore.build(samples, config.height, config.width, cache=cache, progress=progress)
+    return PixelStore.build(samples, config.height, config.width, cache, progress=progress, resampling=config.resize)
 
 
 def recognise(root: Path) -> Layout:

@@ -22,7 +22,7 @@ class Embedder(Protocol):
     ``name`` is the model's for people; ``fingerprint`` (64 hexadecimal digits) is equal for two embedders whose
     features may be compared: those of one run's weights and preprocessing, in whatever format; ``dimension`` is the
     features' length; ``height`` and ``width`` are the network input's in pixels, to which `vireid.images.resize`
-    brings an image.
+    brings an image with the filter ``resampling``.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Embedder(Protocol):
     dimension: int
     height: int
     width: int
+    resampling: str
 
     def embed(self, images: Pixels, modality: Modality) -> Vectors:
         """Map uint8 RGB images (n, height, width, 3) to L2-normalised features (n, dimension), after the BNNeck."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from vireid.deploy.embedder import BATCH, Vectors, check_images
 from vireid.figures.heatmaps import min_max
 from vireid.images import Pixels
-from vireid.models.segmented import Branch
+from vireid.models.network import embedding_length
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
 from vireid.training.embed import FEATURES, embed_batch
@@ -25,6 +24,8 @@ def model_fingerprint(run: Run) -> str:
     recipe = run.recipe.to_dict()
     model = {name: value for name, value in recipe["model"].items() if name != "weights"}  # where training began
     shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
+    if recipe["data"]["resize"] != "bilinear":
+        shape["resize"] = recipe["data"]["resize"]
     state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     for name, value in sorted(portable(run.network.state_dict()).items()):
         state.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -34,7 +35,7 @@ def model_fingerprint(run: Run) -> str:
 
 def dimension_of(run: Run) -> int:
     """Length of the run's features: those of all branches together."""
-    return sum(branch.bnneck.num_features for branch in cast("list[Branch]", list(run.network.branches)))
+    return embedding_length(run.network)
 
 
 def branch_response(maps: tuple[Tensor, ...]) -> Tensor:
@@ -55,6 +56,7 @@ class RunEmbedder:
         self.fingerprint = model_fingerprint(run)
         self.dimension = dimension_of(run)
         self.height, self.width = run.recipe.data.height, run.recipe.data.width
+        self.resampling = run.recipe.data.resize
 
     def embed(self, images: Pixels, modality: Modality) -> Vectors:
         """See `Embedder.embed`."""

@@ -137,6 +137,15 @@ class TwoStreamNetwork(nn.Module):
         return cast("list[Branch]", list(self.branches))
 
 
+@torch.no_grad()
+def embedding_length(network: TwoStreamNetwork) -> int:
+    """Length of the retrieval feature, told from a blank image."""
+    training, device = network.training, next(network.parameters()).device
+    features = network.eval()(torch.zeros(1, 3, 96, 48, device=device), None).normed
+    network.train(training)
+    return sum(feature.shape[1] for feature in features)
+
+
 def embedding(features: tuple[Tensor, ...]) -> Tensor:
     """L2-normalised concatenation (b, N * d) of the branches' features, the retrieval feature of section 3.3."""
     whole = torch.cat(features, dim=1)

@@ -52,7 +52,7 @@ def write_features(
         samples = dataset.test
     else:
         samples = _loose(source, modality)
-    store = PixelStore.build(samples, model.height, model.width, progress=progress)
+    store = PixelStore.build(samples, model.height, model.width, progress=progress, resampling=model.resampling)
     features = embed_samples(model, store, samples, flip=flip, progress=progress)
     arrays: dict[str, Any] = {
         "embeddings": features.embeddings.numpy(),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from vireid.deploy.embedder import Embedder
 from vireid.images import Pixels, decode_image, resize
 
 THUMBNAIL_HEIGHT = 128
@@ -18,12 +19,12 @@ def content_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def prepare(data: bytes, name: str, height: int, width: int) -> tuple[Pixels, bytes, str]:
+def prepare(data: bytes, name: str, embedder: Embedder) -> tuple[Pixels, bytes, str]:
     """Decode the bytes of an image file, whoever sent them.
 
     Args:
         name: what error messages call it.
-        height: of the network input in pixels, and ``width``.
+        embedder: whose input the image is to become.
 
     Returns:
         The network input, uint8 RGB (height, width, 3); a JPEG `THUMBNAIL_HEIGHT` pixels high; the `content_id`.
@@ -37,4 +38,5 @@ def prepare(data: bytes, name: str, height: int, width: int) -> tuple[Pixels, by
     shape = (min(max(1, round(columns * THUMBNAIL_HEIGHT / rows)), 2 * THUMBNAIL_HEIGHT), THUMBNAIL_HEIGHT)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize(shape, Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=85)
-    return resize(pixels, height, width), buffer.getvalue(), content_id(data)
+    ready = resize(pixels, embedder.height, embedder.width, embedder.resampling)
+    return ready, buffer.getvalue(), content_id(data)

@@ -28,14 +28,16 @@ def learning_rate(config: ScheduleConfig, step: int, steps_per_epoch: int) -> fl
     return config.lr * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def make_optimizer(network: TwoStreamNetwork, config: ScheduleConfig) -> torch.optim.SGD:
-    """SGD with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate."""
+def make_optimizer(network: TwoStreamNetwork, config: ScheduleConfig) -> torch.optim.Optimizer:
+    """SGD or Adam with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate."""
     heads = {id(p) for p in network.heads()}
     trainable = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trainable if id(p) not in heads], "factor": config.backbone_factor},
         {"params": [p for p in trainable if id(p) in heads], "factor": 1.0},
     ]
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(
         groups, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0
     )
