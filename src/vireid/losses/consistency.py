@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, linear, normalize
 
+from vireid.losses.functional import precise
 from vireid.losses.objective import BranchOutputs
 from vireid.types import Modality, VireidError
 
@@ -15,7 +16,7 @@ from vireid.types import Modality, VireidError
 class Consistency(nn.Module):
     """Pull the copies of an identity's visible and infrared images together, behind a random projection.
 
-    The i-th visible and the i-th infrared image of a batch, whose identities are the same, make a pair. With f the
+    The i-th visible and the i-th infrared image of an identity make a pair. With f the
     feature of a copy: ``||p(f_v) - p(f_i)||``, the mean over the pairs, summed over the branches or stripes; p is
     normalise, linear to ``width``, BatchNorm, ReLU, linear, BatchNorm, normalise. Its weights are random and fixed, as in
     the code, where no optimiser has them; here they are drawn from a seed of their own, the same in every run.
@@ -33,18 +34,19 @@ class Consistency(nn.Module):
         """Scalar loss of an output whose rows (r,) are images, then their copies.
 
         Raises:
-            VireidError: no method of the recipe makes copies, or visible and infrared rows are not in one order.
+            VireidError: no method of the recipe makes copies, or an identity has more images of one modality.
         """
         if output.forms == 1:
             raise VireidError("loss: consistency needs the copies of a method; name it in model.methods")
         copies = torch.arange(len(labels), device=labels.device) >= len(labels) // output.forms
-        visible, infrared = (copies & (modalities == m) for m in Modality)
+        sides = [(copies & (modalities == modality)).nonzero().squeeze(1) for modality in Modality]
+        visible, infrared = (rows[labels[rows].argsort(stable=True)] for rows in sides)
         if not torch.equal(labels[visible], labels[infrared]):
-            raise VireidError("loss: consistency needs as many visible as infrared images, in one order of identities")
-        rows = torch.cat([part.nonzero().squeeze(1) for part in (visible, infrared)])
+            raise VireidError("loss: consistency needs as many visible as infrared images of every identity")
+        rows = torch.cat([visible, infrared])
         terms = []
         for features in output.pooled:
-            a, b = self.project(features[rows].to(torch.promote_types(features.dtype, torch.float32))).chunk(2)
+            a, b = self.project(precise(features[rows])).chunk(2)
             terms.append((a - b).norm(dim=1).mean())
         return torch.stack(terms).sum()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vireid.losses.functional import modality_centres, pairwise_distance
+from vireid.losses.functional import modality_centres, pairwise_distance, precise
 from vireid.losses.objective import BranchOutputs
 from vireid.types import VireidError
 
@@ -60,11 +60,8 @@ class Orthogonality(nn.Module):
         """
         _require_copies(output, "orthogonality")
         features = torch.cat(output.pooled, 1)
-        copies = torch.stack(features.chunk(output.forms)[1:], 1)
-        products = copies.to(torch.promote_types(copies.dtype, torch.float32)) @ copies.mT.to(
-            torch.promote_types(copies.dtype, torch.float32)
-        )
-        return products.triu(diagonal=1).sum() / len(features)
+        copies = torch.stack(precise(features).chunk(output.forms)[1:], 1)
+        return (copies @ copies.mT).triu(diagonal=1).sum() / len(features)
 
 
 def _require_copies(output: BranchOutputs, name: str) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, normalize
 
+from vireid.losses.functional import precise
 from vireid.losses.objective import BranchOutputs
 from vireid.types import Modality
 
@@ -28,7 +29,7 @@ class CrossModalityRetrieval(nn.Module):
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor:
         """Scalar loss of an output of b rows; 0 where no query counts."""
         features = torch.cat(output.normed, 1)
-        features = normalize(features.to(torch.promote_types(features.dtype, torch.float32)))
+        features = normalize(precise(features))
         terms = []
         for modality in Modality:
             queries, gallery = modalities == modality, modalities != modality

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vireid.config import ModelConfig
 from vireid.models.method import Method
 from vireid.models.resnet import stage_channels
+from vireid.types import VireidError
 
 DILATIONS = (1, 2, 3)
 
@@ -34,7 +35,10 @@ class ChannelAggregation(nn.Module):
 
 
 class PositionAggregation(nn.Module):
-    """``high + BN(W y)``, ``y_i = 1/n sum_j (theta high_i . phi low_j) g low_j`` over the n positions of the input."""
+    """``high + BN(W y)``, ``y_i = 1/n sum_j (theta high_i . phi low_j) g low_j`` over the n positions of the input.
+
+    The code takes the upper and the lower half of a channel's map for two channels of half a map; so does this.
+    """
 
     def __init__(self, high: int, low: int) -> None:
         super().__init__()
@@ -45,10 +49,20 @@ class PositionAggregation(nn.Module):
 
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
         """See `ChannelAggregation.forward`."""
-        g, theta, phi = self.g(low).flatten(2), self.theta(high).flatten(2), self.phi(low).flatten(2)
-        # the sum over j is one (inner x inner) matrix
-        mixed = torch.bmm(torch.bmm(g, phi.mT) / g.shape[2], theta).unflatten(2, high.shape[2:])
-        return high + self.norm(self.out(mixed))  # type: ignore[no-any-return]
+        g, phi, theta = _halves(self.g(low)), _halves(self.phi(low)), _halves(self.theta(high))
+        # the sum over j is one (low x low) matrix
+        mixed = torch.bmm(torch.bmm(g, phi.mT) / g.shape[2], theta)
+        return high + self.norm(self.out(mixed.reshape(len(high), -1, *high.shape[2:])))  # type: ignore[no-any-return]
+
+
+def _halves(features: Tensor) -> Tensor:
+    """(b, c, h, w) to (b, 2 c, h w / 2)."""
+    batch, channels, height, width = features.shape
+    if height * width % 2:
+        raise VireidError(
+            f"model.methods.expansion: a map of {height} x {width} has no halves; change data.height or data.width"
+        )
+    return features.reshape(batch, 2 * channels, height * width // 2)
 
 
 class Expander(nn.Module):
