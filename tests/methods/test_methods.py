@@ -51,7 +51,7 @@ def test_non_local_blocks_start_as_the_identity_and_sit_where_agw_has_them() -> 
 @pytest.mark.parametrize("dimension", [0, 5])
 def test_stripes_equal_slices(count: int, height: int, dimension: int) -> None:
     torch.manual_seed(0)
-    branch = StripedBranch(SMALL, 3, count, dimension).eval()
+    branch = StripedBranch(SMALL, 3, count, dimension, neck=True).eval()
     feature_map, pooled, normed = branch(torch.rand(2, 32, height, 4))
     assert (len(pooled), len(normed), len(branch.classify(normed))) == (count, count, count)
     for number, feature in enumerate(pooled):
@@ -63,7 +63,7 @@ def test_stripes_equal_slices(count: int, height: int, dimension: int) -> None:
 
 
 def test_one_neck_over_all_stripes_is_one_for_each() -> None:
-    branch = StripedBranch(SMALL, 3, 3, 0).train()
+    branch = StripedBranch(SMALL, 3, 3, 0, neck=True).train()
     _, pooled, normed = branch(torch.rand(4, 32, 6, 4))
     for before, after in zip(pooled, normed, strict=True):
         torch.testing.assert_close(after, torch.nn.BatchNorm1d(64)(before))
@@ -73,10 +73,11 @@ def test_one_neck_over_all_stripes_is_one_for_each() -> None:
 def test_the_first_middle_image_is_a_grey_one() -> None:
     method = Middle(SMALL).eval()
     x = torch.rand(2, 3, 4, 5)
-    made = method.copy(x, x, Modality.VISIBLE, lambda image: image)
-    # encoder 1/3 of the sum, 1/3 of that, BatchNorm of a fresh network, decoder 1/3 of that in every channel
-    expected = (x.mean(1, keepdim=True) / 9 / (1 + 1e-5) ** 0.5).expand_as(x)
-    torch.testing.assert_close(made, expected)
+    made = method.images(x, Modality.VISIBLE)
+    assert torch.equal(made[:2], x)
+    # encoder 0.333 of the sum, 0.333 of that, BatchNorm of a fresh network, decoder 0.333 of that in every channel
+    expected = (0.333**3 * x.sum(1, keepdim=True) / (1 + 1e-5) ** 0.5).expand_as(x)
+    torch.testing.assert_close(made[2:], expected)
 
 
 @torch.no_grad()
@@ -163,7 +164,7 @@ def test_copies_count_as_images_of_their_modality() -> None:
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ({"nonlocal": {}}, r"model\.methods\.nonlocal: unknown; expected one of bridge, .*; did you mean non_local\?"),
+        ({"nonlocal": {}}, r"model\.methods\.nonlocal: unknown; expected one of adapter, .*; did you mean non_local\?"),
         ({"os": {}}, r"model\.methods\.os: unknown"),
         ({"../../x": {}}, r"model\.methods\.\.\./\.\./x: unknown"),
         ({"stripes": {"count": 0}}, r"model\.methods\.stripes\.count=0: input should be greater than or equal to 1"),
@@ -171,7 +172,6 @@ def test_copies_count_as_images_of_their_modality() -> None:
         ({"stripes": {"count": [2] * 99}}, r"stripes\.count=\[2, 2.{40,60}: input should be a valid integer"),
         ({"bridge": {"weight": "x"}}, r'bridge\.weight="x": input should be a valid number'),
         ({"zero_padding": {"a": 1}}, r"zero_padding\.a: unknown option; expected one of none"),
-        ({"middle": {}, "bridge": {}}, r"model\.methods: bridge and middle both define copy; keep one of them"),
     ],
 )
 def test_a_bad_choice_is_one_line(methods: dict[str, Any], message: str) -> None:

@@ -27,8 +27,8 @@ def stripe(features: Array, number: int, count: int, power: float) -> Array:
     rows = [y for y in range(height) if (y + 1) * count > number * height and y * count < (number + 1) * height]
     values = np.zeros(channels)
     for c in range(channels):
-        total = math.fsum(max(float(features[c, y, x]), 1e-6) ** power for y in rows for x in range(width))
-        values[c] = (total / (len(rows) * width)) ** (1 / power)
+        total = math.fsum(max(float(features[c, y, x]), 0) ** power for y in rows for x in range(width))
+        values[c] = (total / (len(rows) * width) + 1e-12) ** (1 / power)
     return values
 
 
