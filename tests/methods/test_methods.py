@@ -10,7 +10,9 @@ from tests.methods.test_conformance import LABELS, MODALITIES, images, network
 from tests.reference import methods as reference
 from vireid.config import LossConfig, ModelConfig
 from vireid.losses.objective import Objective
+from vireid.methods.adapter import Adapter, ModalityAdapter
 from vireid.methods.bridge import Bridge
+from vireid.methods.expansion import ChannelAggregation, Expander, Expansion, PositionAggregation
 from vireid.methods.middle import Middle
 from vireid.methods.non_local import NonLocal, NonLocalBlock
 from vireid.methods.stripes import StripedBranch
@@ -67,6 +69,103 @@ def test_one_neck_over_all_stripes_is_one_for_each() -> None:
     _, pooled, normed = branch(torch.rand(4, 32, 6, 4))
     for before, after in zip(pooled, normed, strict=True):
         torch.testing.assert_close(after, torch.nn.BatchNorm1d(64)(before))
+
+
+def test_stripes_without_a_neck_are_classified_as_they_are() -> None:
+    made = network({"stripes": {"count": 3, "dimension": 5, "neck": False}}).train()
+    branch = made.branches[0]
+    output = made(*images())
+    assert all(torch.equal(a, b) for a, b in zip(output.pooled, output.normed, strict=True))
+    for feature, classifier, logits in zip(output.pooled, branch.classifier, output.logits, strict=False):
+        torch.testing.assert_close(logits, feature @ classifier.weight.T + classifier.bias)
+    # He et al.'s normal over the inputs, as HCT starts the reductions, not the trunk's over the outputs
+    wide = StripedBranch(ModelConfig(weights="none"), 3, 1, 256, neck=False)
+    wide.initialise()
+    assert wide.reduce[0][0].weight.std().item() == pytest.approx((2 / 2048) ** 0.5, rel=0.01)  # type: ignore[index]
+
+
+def test_generated_images_share_their_originals_batch_statistics() -> None:
+    """Official code concatenates them: apart, the stem's BatchNorm trains on one distribution and tests on a blend."""
+    made, (visible, infrared) = network({"middle": {}}, shared_from="layer1").train(), images()
+    stem, seen = made.visible, []
+    hook = stem.conv1.register_forward_hook(lambda _, __, out: seen.append(out.detach()))
+    stem.bn1.momentum = 1.0
+    made(visible, infrared)
+    hook.remove()
+    assert [len(x) for x in seen] == [8]
+    torch.testing.assert_close(stem.bn1.running_mean, seen[0].mean((0, 2, 3)))
+    torch.testing.assert_close(stem.bn1.running_var, seen[0].var((0, 2, 3)))
+    assert not torch.allclose(stem.bn1.running_mean, seen[0][:4].mean((0, 2, 3)), rtol=0.05)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_aggregations_equal_their_sums(stride: int) -> None:
+    torch.manual_seed(0)
+    high, low = torch.randn(2, 6, 4, 3).double(), torch.randn(2, 4, 4 * stride, 3 * stride).double()
+    channels, positions = ChannelAggregation(6, 4, stride).double().eval(), PositionAggregation(6, 4).double().eval()
+    for block, naive in ((channels, reference.channel_aggregation), (positions, reference.position_aggregation)):
+        assert torch.equal(block(high, low), high)  # BatchNorm starts at 0
+        torch.nn.init.uniform_(block.norm.weight, 0.5, 2)
+        result = block(high, low)
+        for image in range(2):
+            own, source = high[image : image + 1], low[image : image + 1]
+            parts = [part[0].flatten(1).detach().numpy() for part in (block.theta(own), block.phi(source), block.g(source))]
+            shape = (1, 4, 4 * stride, 3 * stride) if block is channels else (1, 2, 4, 3)
+            y = torch.from_numpy(naive(*parts)).reshape(shape)
+            torch.testing.assert_close(result[image], high[image] + block.norm(block.out(y))[0])
+
+
+def test_a_map_without_halves_is_named() -> None:
+    with pytest.raises(VireidError, match=r"^model\.methods\.expansion: a map of 3 x 3 has no halves; change data\.height"):
+        PositionAggregation(6, 4)(torch.zeros(1, 6, 3, 3), torch.zeros(1, 4, 6, 6))
+
+
+@torch.no_grad()
+def test_an_expander_is_the_mean_of_three_dilations() -> None:
+    torch.manual_seed(0)
+    part, x = Expander(8), torch.randn(2, 8, 7, 5)
+    assert [view.dilation for view in part.views] == [(1, 1), (2, 2), (3, 3)]
+    views = [torch.nn.functional.conv2d(x, v.weight, padding=d, dilation=d) for d, v in enumerate(part.views, 1)]
+    torch.testing.assert_close(part(x), part.back((sum(views) / 3).relu()))  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def test_expansion_shows_three_forms_and_sums_their_six_similarities() -> None:
+    made, (visible, infrared) = network({"expansion": {}}, shared_from="layer1", branches=1), images()
+    assert list(made.methods["expansion"].channels) == ["layer1", "layer2", "layer3"]
+    assert list(Expansion(SMALL).channels) == ["layer2", "layer3"]  # SMALL shares from layer2
+    assert len(made.train()(visible, infrared).pooled[0]) == 3 * 8
+    seen: list[Any] = []
+    hook = made.branches[0].register_forward_hook(lambda _, __, out: seen.append(out[1:]))
+    features = [embedding(made.eval()(*sides).normed) for sides in ((visible, None), (None, infrared))]
+    hook.remove()
+    total = torch.zeros(4, 4)
+    for kind in (0, 1):
+        forms = [[torch.nn.functional.normalize(x) for x in side[kind][0].chunk(3)] for side in seen]
+        total += sum(a @ b.T for a, b in zip(*forms, strict=True))  # type: ignore[arg-type]
+    torch.testing.assert_close(features[0] @ features[1].T, total / 6)
+
+
+@pytest.mark.parametrize("masks", [1, 3])
+def test_the_adapter_equals_its_sums(masks: int) -> None:
+    torch.manual_seed(0)
+    block = ModalityAdapter(5, masks).double().eval()
+    x = torch.randn(2, 5, 4, 3).double()
+    assert torch.equal(block(x), x)
+    torch.nn.init.uniform_(block.norm.weight, 0.5, 2)
+    result = block(x)
+    for image in range(2):
+        one = x[image : image + 1]
+        parts = [one[0].flatten(1), block.masks(one)[0].flatten(1), block.gather.weight[:, 0]]
+        gathered = torch.from_numpy(reference.adapted(*(v.detach().numpy() for v in parts)))
+        weights = torch.sigmoid(block.gather_norm(gathered[None, :, None]))[..., None]
+        torch.testing.assert_close(result[image : image + 1], one + block.norm(one * weights))
+
+
+def test_adapters_sit_where_mcja_has_them() -> None:
+    blocks = Adapter(ModelConfig(weights="none", base_width=8), masks=12).blocks
+    assert list(blocks) == ["layer2-2", "layer2-3", "layer3-3", "layer3-4", "layer3-5"]
+    assert {block.masks.out_channels for block in blocks.values()} == {12}  # type: ignore[union-attr]
 
 
 @torch.no_grad()
