@@ -35,7 +35,7 @@ from vireid.recipes import load_recipe
 from vireid.reporting.features import embed_samples
 from vireid.training.checkpoint import load_run
 from vireid.training.device import describe
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.training.split import unseen
 from vireid.types import Modality
 

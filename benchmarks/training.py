@@ -15,9 +15,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vireid.build import build_methods, build_objective
 from vireid.config import Recipe
 from vireid.data.augment import Augment, normalise
-from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import load_recipe
 from vireid.training.device import autocast, default_device, describe, resolve_precision
@@ -51,10 +51,11 @@ def main() -> None:
 def jobs(recipe: Recipe, device: torch.device, precision: str, compiled: bool) -> tuple[Callable[[], None], ...]:
     """A batch of training, with augmentation and update, and a batch of embedding."""
     data = recipe.data
-    network = TwoStreamNetwork(recipe.model, classes=206).to(device)
+    methods = build_methods(recipe.model)
+    network = TwoStreamNetwork(recipe.model, 206, methods).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = torch.compile(network) if compiled else network
-    objective, optimizer = Objective(recipe.loss, (data.height, data.width)), make_optimizer(network, recipe.schedule)
+    objective, optimizer = build_objective(recipe, 206, methods), make_optimizer(network, recipe.schedule)
     augment, generator = Augment(data.pad, data.flip, data.erase), torch.Generator(device)
     images = torch.randint(0, 256, (64, 3, data.height, data.width), dtype=torch.uint8)
     labels = torch.arange(data.identities).repeat_interleave(data.images).repeat(2).to(device)

@@ -10,7 +10,7 @@ from tests.trees import write_folder
 from vireid.config import Recipe
 from vireid.data.layouts import open_dataset
 from vireid.recipes import load_recipe
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import Dataset
 
 OVERRIDES = (

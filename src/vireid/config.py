@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
@@ -12,6 +21,7 @@ _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstr
 
 Level = Annotated[float, Field(ge=0, le=1)]
 Methods = dict[str, dict[str, JsonValue]]
+Losses = dict[str, dict[str, JsonValue]]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -136,7 +146,7 @@ class ModelConfig:
     weakening: WeakeningConfig = Field(default_factory=WeakeningConfig)
     """Dynamic feature weakening."""
     methods: Methods = Field(default_factory=dict)
-    """Methods beside the paper's, by the name of their file in vireid/methods, each with its options."""
+    """Methods beside the paper's, NAME: {OPTION: value}; a built-in, an installed package's, package.module:Class."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -179,11 +189,24 @@ class OverlapConfig:
     """Of the spatial softmax, in units of the response; towards 0 the soft centre becomes the hard one."""
 
 
+def _plain_weight(value: Any) -> Any:
+    """Take the identity loss, whose only setting is its weight, in the form of the others, {weight: w}."""
+    if isinstance(value, dict) and set(value) == {"weight"}:
+        value = value["weight"]
+        if isinstance(value, bool):
+            raise ValueError("expected a weight, got a yes or no")
+    return value
+
+
 @dataclass(frozen=True, config=_STRICT)
 class LossConfig:
-    """The objective, eq. 7: lambda * L_op + L_hc_tri + L_ReID."""
+    """The objective, a weighted sum of losses; by default eq. 7: lambda * L_op + L_hc_tri + L_ReID.
 
-    identity: float = Field(default=1.0, ge=0)
+    In a recipe it is one mapping, ``loss: {NAME: {weight: w, OPTION: value}}``; those that have no field of their own
+    here are `others`.
+    """
+
+    identity: Annotated[float, Field(ge=0), BeforeValidator(_plain_weight)] = 1.0
     """Weight of the identity cross-entropy of each branch."""
     triplet: TripletConfig = Field(default_factory=TripletConfig)
     """Triplet part of L_ReID."""
@@ -191,6 +214,26 @@ class LossConfig:
     """L_hc_tri."""
     overlap: OverlapConfig = Field(default_factory=OverlapConfig)
     """L_op."""
+    others: Losses = Field(default_factory=dict)
+    """Any other loss, {weight: 1, OPTION: value}: a method's, an installed package's, or package.module:Class."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, dict):  # constructed in Python
+            return value
+        own = {name: part for name, part in value.items() if name in NAMED_LOSSES}
+        return own | {"others": {name: part for name, part in value.items() if name not in own}}
+
+    @model_serializer(mode="wrap")
+    def _join(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        fields |= fields.pop("others")
+        return fields
+
+
+NAMED_LOSSES = ("identity", "triplet", "hetero_center", "overlap")
+"""Losses whose settings are fields of `LossConfig`, in the order in which they are computed."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -256,9 +299,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         loss, overlapping = self.loss, self.model.branches > 1
-        if not (
-            loss.identity or loss.triplet.weight or loss.hetero_center.weight or (overlapping and loss.overlap.weight)
-        ):
+        weights = (loss.identity, loss.triplet.weight, loss.hetero_center.weight, overlapping and loss.overlap.weight)
+        if not any(weights) and not loss.others:
             raise ValueError("all parts of loss have weight 0; expected one above 0 (overlap needs two branches)")
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from vireid.reporting.evaluate import evaluate_runs
 from vireid.reporting.page import write_evaluation
 from vireid.synthetic.settings import synthetic_set
 from vireid.synthetic.tree import write_tree
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import VireidError
 
 Bars = Callable[[str], Callable[[int, int], None]]

@@ -15,7 +15,7 @@ from vireid.data.layouts import open_data, open_dataset, open_pixels
 from vireid.data.live import ROOT, live_dataset, live_settings
 from vireid.reporting.evaluate import evaluate_runs
 from vireid.synthetic import write_tree
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import Dataset, Layout, VireidError
 
 

@@ -15,6 +15,7 @@ from tests.reference import losses as reference
 from vireid.losses.consistency import Consistency
 from vireid.losses.expansion import CentrePairMargin, Orthogonality
 from vireid.losses.pairings import PairedTriplet
+from vireid.losses.parts import SmoothedIdentity
 from vireid.losses.retrieval import CrossModalityRetrieval, soft_rank
 from vireid.types import VireidError
 
@@ -130,10 +131,17 @@ def test_retrieval_without_any_query_is_zero_and_keeps_its_graph() -> None:
 
 
 @pytest.mark.parametrize("loss", [CentrePairMargin(), Orthogonality(), Consistency()])
-def test_copies_are_asked_for_in_one_line(loss: torch.nn.Module) -> None:
-    output, labels, modalities = shown(0, 1)
-    with pytest.raises(VireidError, match="needs the copies of a method; name it in model.methods$"):
-        loss(output, labels, modalities)
+def test_without_copies_they_do_not_apply(loss: torch.nn.Module) -> None:
+    assert loss(*shown(0, 1)) is None
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_smoothed_labels_are_those_of_their_formula(smoothing: float) -> None:
+    scores, labels = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 0, 6, 3, 1])
+    targets = (1 - smoothing) * torch.nn.functional.one_hot(labels, 7) + smoothing / 7
+    expected = -(targets * scores.log_softmax(2)).sum(2).mean(1).sum()
+    output: Any = SimpleNamespace(logits=tuple(scores))
+    torch.testing.assert_close(SmoothedIdentity(smoothing=smoothing)(output, labels, labels), expected)
 
 
 def test_uneven_pairs_are_refused() -> None:

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from tests.losses.batches import random_batch
 from tests.reference import losses as reference
-from vireid.config import HeteroCenterConfig, LossConfig, OverlapConfig, TripletConfig
-from vireid.losses.identity import IdentityLoss
-from vireid.losses.objective import Objective
+from vireid.build import build_objective
+from vireid.config import DataConfig, HeteroCenterConfig, LossConfig, OverlapConfig, Recipe, TripletConfig
+from vireid.losses import IdentityLoss, Objective
+from vireid.losses import parts as built_in
+from vireid.types import VireidError
 
 SIZE = (64, 32)
 PARTS = ("identity", "triplet", "hetero_center", "overlap")
@@ -53,6 +55,10 @@ def config(identity: float, triplet: float, hetero_center: float, overlap: float
         hetero_center=HeteroCenterConfig(weight=hetero_center),
         overlap=OverlapConfig(weight=overlap),
     )
+
+
+def made(settings: LossConfig) -> Objective:
+    return build_objective(Recipe(loss=settings, data=DataConfig(height=SIZE[0], width=SIZE[1])), classes=6)
 
 
 def naive_parts(rows: Rows, settings: LossConfig) -> dict[str, float]:
@@ -104,7 +110,7 @@ def test_the_total_is_the_weighted_sum_of_the_parts(settings: LossConfig, branch
         settings.hetero_center.weight,
         settings.overlap.weight,
     )
-    objective = Objective(settings, SIZE)
+    objective = made(settings)
     for order in (torch.arange(len(rows.labels)), torch.randperm(len(rows.labels))):
         parts = objective(*rows.taken(order))
         assert set(parts) == {*PARTS, "total"}
@@ -118,10 +124,10 @@ def test_the_total_is_the_weighted_sum_of_the_parts(settings: LossConfig, branch
 @pytest.mark.parametrize("off", PARTS)
 def test_a_part_of_weight_zero_is_not_computed(off: str, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = {name: 0.0 if name == off else 1.0 for name in PARTS}
-    objective = Objective(config(**weights), SIZE)
-    monkeypatch.setattr(objective.get_submodule(off), "forward", lambda *_: pytest.fail(f"{off} was computed"))
+    cls = off.title().replace("_", "")
+    monkeypatch.setattr(getattr(built_in, cls), "forward", lambda *_: pytest.fail(f"{off} was computed"))
     rows = random_rows(2)
-    parts = objective(*rows)
+    parts = made(config(**weights))(*rows)
     expected = naive_parts(rows, LossConfig())
     assert set(parts) == {*PARTS, "total"} - {off}
     assert parts["total"].item() == pytest.approx(sum(expected[n] for n in PARTS if n != off), rel=1e-4)
@@ -131,10 +137,10 @@ def test_gradient_of_the_total_is_that_of_the_weighted_parts() -> None:
     weights = dict(zip(PARTS, (0.5, 2.0, 3.0, 0.25), strict=True))
     rows = random_rows(3)
     leaves = [x for part in rows.output for x in part]
-    got = torch.autograd.grad(Objective(config(**weights), SIZE)(*rows)["total"], leaves)
+    got = torch.autograd.grad(made(config(**weights))(*rows)["total"], leaves)
     expected = [torch.zeros_like(x) for x in leaves]
     for name, weight in weights.items():
-        alone = Objective(config(**{n: float(n == name) for n in PARTS}), SIZE)(*rows)[name]
+        alone = made(config(**{n: float(n == name) for n in PARTS}))(*rows)[name]
         for total, part in zip(expected, torch.autograd.grad(alone, leaves, allow_unused=True), strict=True):
             total += 0 if part is None else weight * part
     for a, b in zip(got, expected, strict=True):
@@ -147,7 +153,7 @@ def test_the_hard_overlap_leaves_the_gradient_as_it_is() -> None:
     leaves = [x for part in (rows.output.pooled, rows.output.logits) for x in part]
     hard = LossConfig(overlap=OverlapConfig(centre="hard", weight=1))
     without = LossConfig(overlap=OverlapConfig(weight=0))
-    totals = [Objective(settings, SIZE)(*rows)["total"] for settings in (hard, without)]
+    totals = [made(settings)(*rows)["total"] for settings in (hard, without)]
     assert totals[0] > totals[1]
     gradients = [torch.autograd.grad(total, [*leaves, *rows.output.maps], allow_unused=True) for total in totals]
     for with_hard, alone in zip(*gradients, strict=True):
@@ -155,14 +161,22 @@ def test_the_hard_overlap_leaves_the_gradient_as_it_is() -> None:
 
 
 def test_one_branch_has_no_overlap() -> None:
-    parts = Objective(LossConfig(), SIZE)(*random_rows(5, branches=1))
+    parts = made(LossConfig())(*random_rows(5, branches=1))
     assert set(parts) == {"identity", "triplet", "hetero_center", "total"}
+
+
+def test_nothing_to_compute_is_an_error() -> None:
+    with pytest.raises(VireidError, match="all weights are 0"):
+        Objective({})
+    alone = made(LossConfig(identity=0, **{n: {"weight": 0} for n in ("triplet", "hetero_center")}))  # type: ignore[arg-type]
+    with pytest.raises(VireidError, match="loss: overlap computes nothing on this network's output"):
+        alone(*random_rows(5, branches=1))
 
 
 @pytest.mark.parametrize("kind", ["random", "batch-hard", "weighted"])
 def test_the_triplet_is_of_the_kind_and_margin_asked_for(kind: Any) -> None:
     rows = random_rows(6)
-    objective = Objective(config(0, 1, 0, 0, kind=kind, margin=50.0), SIZE)
+    objective = made(config(0, 1, 0, 0, kind=kind, margin=50.0))
     labels = rows.labels.tolist()
     pooled = [x.detach().double().numpy() for x in rows.output.pooled]
     value = objective(*rows)["total"].item()
@@ -204,4 +218,4 @@ def test_an_identity_of_one_modality_is_an_error() -> None:
     rows = random_rows(7)
     keep = ((rows.labels != 0) | (rows.modalities == 0)).nonzero().squeeze(1)
     with pytest.raises(ValueError, match="label 0 has images of one modality only"):
-        Objective(config(0, 0, 1, 0), SIZE)(*rows.taken(keep))
+        made(config(0, 0, 1, 0))(*rows.taken(keep))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.methods.test_conformance import LABELS, MODALITIES, images, network
+from tests.methods.test_conformance import LABELS, MODALITIES, images, network, objective
 from tests.reference import methods as reference
-from vireid.config import LossConfig, ModelConfig
-from vireid.losses.objective import Objective
+from vireid.config import ModelConfig
+from vireid.losses.copies import BridgeLoss
 from vireid.methods.adapter import Adapter, ModalityAdapter
 from vireid.methods.bridge import Bridge
 from vireid.methods.expansion import ChannelAggregation, Expander, Expansion, PositionAggregation
@@ -17,7 +17,7 @@ from vireid.methods.middle import Middle
 from vireid.methods.non_local import NonLocal, NonLocalBlock
 from vireid.methods.stripes import StripedBranch
 from vireid.methods.zero_padding import ZeroPadding
-from vireid.models.network import embedding
+from vireid.models.network import Output, embedding
 from vireid.types import Modality, VireidError
 
 SMALL = ModelConfig(backbone="resnet18", base_width=8, weights="none")
@@ -220,56 +220,60 @@ def test_the_bridge_is_for_training_alone() -> None:
     plain = network({})
     plain.load_state_dict({k: v for k, v in made.state_dict().items() if not k.startswith("methods.")})
     with torch.no_grad():
-        for a, b in zip(made.eval()(visible, infrared), plain.eval()(visible, infrared), strict=True):
+        for a, b in zip(made.eval()(visible, infrared)[:4], plain.eval()(visible, infrared)[:4], strict=True):
             assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize(("cls", "kinds"), [(Middle, ((2,), (3,))), (Bridge, ((0,), (1,), (2, 3)))])
-def test_penalties_equal_loops(cls: Any, kinds: tuple[tuple[int, ...], ...]) -> None:
+def test_the_bridges_loss_equals_the_loop() -> None:
     torch.manual_seed(0)
     labels, which = LABELS.repeat(2), torch.cat([MODALITIES, MODALITIES + 2])
-    order = torch.randperm(16)
+    order = torch.cat([torch.randperm(8), torch.randperm(8) + 8])  # images before copies, else in any order
     embeddings = torch.randn(16, 5, requires_grad=True)
-    value = cls(SMALL).penalty(embeddings[order], labels[order], which[order])
+    pooled = embeddings[order].split([2, 3], dim=1)
+    value = BridgeLoss()(Output((), pooled, (), (), forms=2), labels[order], which[order] % 2)
     total = []
     for label in (0, 1):
         rows = embeddings.detach().double().numpy()
-        centres = [reference.centre(rows, labels.tolist(), which.tolist(), label, kind) for kind in kinds]
-        if cls is Middle:
-            total.append(np.linalg.norm(centres[0] - centres[1]))
-        else:
-            between = (
-                reference.centre(rows, labels.tolist(), which.tolist(), label, (2,))
-                + reference.centre(rows, labels.tolist(), which.tolist(), label, (3,))
-            ) / 2
-            total += [np.linalg.norm(c - between) for c in centres[:2]]
+        own = [reference.centre(rows, labels.tolist(), which.tolist(), label, (kind,)) for kind in range(4)]
+        total += [np.linalg.norm(c - (own[2] + own[3]) / 2) for c in own[:2]]
+    assert value is not None
     assert value.item() == pytest.approx(np.mean(total), rel=1e-5)
     value.backward()
     assert embeddings.grad is not None
-    moved = embeddings.grad.abs().sum(1) > 0
-    assert bool(moved.all()) if cls is Bridge else moved.tolist() == [False] * 8 + [True] * 8
+    assert bool((embeddings.grad.abs().sum(1) > 0).all())
 
 
-def test_copies_count_as_images_of_their_modality() -> None:
-    made = network({"bridge": {"weight": 0.25}}, branches=2)
+@pytest.mark.parametrize(("method", "name"), [("bridge", "bridge"), ("middle", "consistency")])
+def test_copies_count_as_images_of_their_modality(method: str, name: str) -> None:
+    made = network({method: {}}, branches=2)
     output = made.train()(*images())
-    parts = Objective(LossConfig(), (96, 32), made.penalties())(output, LABELS, MODALITIES)
-    without = Objective(LossConfig(), (96, 32))(output, LABELS.repeat(2), MODALITIES.repeat(2))
-    assert set(parts) == {*without, "bridge"}
-    assert all(torch.equal(parts[name], without[name]) for name in without if name != "total")
-    assert parts["total"].item() == pytest.approx(without["total"].item() + 0.25 * parts["bridge"].item(), rel=1e-6)
+    parts = objective(made, {name: {"weight": 0.25}})(output, LABELS, MODALITIES)
+    without = objective(network({}))(output, LABELS.repeat(2), MODALITIES.repeat(2))
+    assert list(parts) == [*[part for part in without if part != "total"], name, "total"]
+    assert all(torch.equal(parts[part], without[part]) for part in without if part != "total")
+    assert parts["total"].item() == pytest.approx(without["total"].item() + 0.25 * parts[name].item(), rel=1e-6)
+
+
+def test_a_loss_comes_with_its_method_unless_its_weight_is_zero() -> None:
+    bridge = network({"bridge": {}})
+    assert objective(bridge).weights["bridge"] == 1
+    assert "bridge" not in objective(bridge, {"bridge": {"weight": 0}}).weights
+    assert "bridge" not in objective(network({}), {"bridge": {}})(network({})(*images()), LABELS, MODALITIES)
 
 
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ({"nonlocal": {}}, r"model\.methods\.nonlocal: unknown; expected one of adapter, .*; did you mean non_local\?"),
+        (
+            {"nonlocal": {}},
+            r"model\.methods\.nonlocal: unknown method nonlocal; expected one of adapter, .*; did you mean non_local\?",
+        ),
         ({"os": {}}, r"model\.methods\.os: unknown"),
         ({"../../x": {}}, r"model\.methods\.\.\./\.\./x: unknown"),
         ({"stripes": {"count": 0}}, r"model\.methods\.stripes\.count=0: input should be greater than or equal to 1"),
         ({"stripes": {"count": True}}, r"stripes\.count=true: input should be a valid integer"),
         ({"stripes": {"count": [2] * 99}}, r"stripes\.count=\[2, 2.{40,60}: input should be a valid integer"),
-        ({"bridge": {"weight": "x"}}, r'bridge\.weight="x": input should be a valid number'),
+        ({"non_local": {"inner": "x"}}, r'non_local\.inner="x": input should be a valid integer'),
         ({"zero_padding": {"a": 1}}, r"zero_padding\.a: unknown option; expected one of none"),
     ],
 )

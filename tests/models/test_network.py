@@ -18,7 +18,7 @@ def images(seed: int, count: int, height: int = 64, width: int = 32) -> Tensor:
 
 
 def tensors(output: Output) -> list[Tensor]:
-    return [x for part in output for x in part]
+    return [x for part in output[:4] for x in part]
 
 
 @torch.no_grad()
@@ -95,7 +95,7 @@ def test_branches_read_the_same_map_with_parameters_of_their_own(small_network: 
     for count in (1, 2, 3):
         network = small_network(branches=count).eval()
         output = network(images(6, 2), images(7, 1))
-        assert [len(part) for part in output] == [count, count, count, 0]
+        assert [len(part) for part in output[:4]] == [count, count, count, 0]
         assert embedding(output.normed).shape == (3, count * 64)
         for a in range(count):
             for b in range(a):

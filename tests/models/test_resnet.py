@@ -43,7 +43,7 @@ def test_trunk_equals_a_plain_resnet(backbone: Any, last_stride: Any, size: tupl
         weakening=WeakeningConfig(after=()),
     )
     network = TwoStreamNetwork(config, 3).eval()
-    load_trunk(network, config)
+    load_trunk(network.trunk(), config)
     seen = {}
     for name in ("visible", "infrared", "layer2", "layer3"):
         network.get_submodule(name).register_forward_hook(lambda _m, _i, y, key=name: seen.update({key: y}))

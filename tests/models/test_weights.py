@@ -127,7 +127,7 @@ def test_a_misfit_changes_nothing(tmp_path: Path, small_network: SmallNetwork) -
     network = small_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(VireidError, match=r"layer4\.1\.bn2\.bias is missing"):
-        load_trunk(network, config(path))
+        load_trunk(network.trunk(), config(path))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 

@@ -168,3 +168,4 @@ def test_a_run_that_another_process_holds_is_waited_for(grid: Grid, monkeypatch:
 def test_the_compared_systems_are_the_recipes_that_are_not_sizes_of_ours() -> None:
     assert {"agw", "bridge", "caj", "hct", "mmn", "strong", "two-stream", "zero-padding"} <= set(systems())
     assert not {"sysu-dfw", "regdb-dfw", "llcm-dfw", "baseline", "demo", "small", "small-baseline"} & set(systems())
+    assert not {"agw-shared", "hct-regdb", "deen-llcm", "baseline-regdb"} & set(systems())

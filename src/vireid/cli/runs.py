@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,7 +63,7 @@ def train(
     Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
     """
     from vireid.data.layouts import open_data
-    from vireid.training.train import train as run_training
+    from vireid.training.run import train as run_training
 
     settings = load_recipe(recipe, overrides)
     dataset = open_data(settings.data, data, trial)
@@ -166,13 +167,17 @@ def cost(
 
     Example: `vireid cost --recipe sysu-dfw model.branches=3`
     """
+    from vireid.build import new_network
     from vireid.models.cost import measure_alone
     from vireid.reporting.terminal import cost_table
     from vireid.training.device import default_device
 
     names = (recipe,) if recipe else ("baseline", "regdb-dfw")
     recipes = [load_recipe(name, overrides) for name in names]
-    costs = {r.name: measure_alone(r.model, r.data.height, r.data.width, default_device()) for r in recipes}
+    costs = {
+        r.name: measure_alone(partial(new_network, r.model, 1), r.data.height, r.data.width, default_device())
+        for r in recipes
+    }
     if as_json:
         print_json({name: c.to_dict() for name, c in costs.items()})
     else:

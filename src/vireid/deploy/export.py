@@ -21,7 +21,7 @@ from vireid.deploy.session import features_of, open_session
 from vireid.files import atomic_path, write_json
 from vireid.images import Pixels
 from vireid.training.checkpoint import Run, load_run
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.types import Dataset, Modality, Sample, VireidError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from vireid.images import Pixels
 from vireid.models.network import embedding_length
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
-from vireid.training.embed import FEATURES, embed_batch
+from vireid.training.features import FEATURES, embed_batch
 from vireid.types import Modality
 
 
@@ -70,8 +70,11 @@ class RunEmbedder:
         check_images(images, self.height, self.width)
         network, precision = self._run.network, self._run.precision
         device = next(network.parameters()).device
+        if not len(images):
+            feature, response = self._forward(np.zeros((1, self.height, self.width, 3), np.uint8), modality)
+            return feature[:0], response[:0]
         features, responses = [], []
-        for start in range(0, max(1, len(images)), BATCH):
+        for start in range(0, len(images), BATCH):
             batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
             found, maps = embed_batch(network, batch.to(device), modality, precision=precision)
             features.append(found[FEATURES[0]].cpu())

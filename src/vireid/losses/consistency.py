@@ -30,14 +30,14 @@ class Consistency(nn.Module):
         self.width = width
         self.projections: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Scalar loss of an output whose rows (r,) are images, then their copies.
+    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
+        """Scalar loss of an output whose rows (r,) are images, then their copies; None where there are none.
 
         Raises:
-            VireidError: no method of the recipe makes copies, or an identity has more images of one modality.
+            VireidError: an identity has more images of one modality than of the other.
         """
         if output.forms == 1:
-            raise VireidError("loss: consistency needs the copies of a method; name it in model.methods")
+            return None
         copies = torch.arange(len(labels), device=labels.device) >= len(labels) // output.forms
         sides = [(copies & (modalities == modality)).nonzero().squeeze(1) for modality in Modality]
         visible, infrared = (rows[labels[rows].argsort(stable=True)] for rows in sides)

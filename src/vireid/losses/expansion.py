@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from vireid.losses.functional import modality_centres, pairwise_distance, precise
 from vireid.losses.objective import BranchOutputs
-from vireid.types import VireidError
 
 
 class CentrePairMargin(nn.Module):
@@ -26,13 +25,10 @@ class CentrePairMargin(nn.Module):
         super().__init__()
         self.margin = margin
 
-    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Scalar loss of an output whose rows (r,) are images, then their copies.
-
-        Raises:
-            VireidError: no method of the recipe makes copies.
-        """
-        _require_copies(output, "pair_margin")
+    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
+        """Scalar loss of an output whose rows (r,) are images, then their copies; None where there are none."""
+        if output.forms == 1:
+            return None
         features = torch.cat(output.pooled, 1)
         sides = zip(*(x.chunk(output.forms) for x in (features, labels, modalities)), strict=True)
         own, *copies = (modality_centres(*rows)[0] for rows in sides)
@@ -52,21 +48,13 @@ class CentrePairMargin(nn.Module):
 class Orthogonality(nn.Module):
     """Keep the forms of copies apart: the sum of the inner products of an image's copies, over the number of rows."""
 
-    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Scalar loss of an output whose rows (r,) are images, then their copies in two forms or more.
-
-        Raises:
-            VireidError: no method of the recipe makes copies.
-        """
-        _require_copies(output, "orthogonality")
+    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
+        """Scalar loss of an output whose rows (r,) are images, then their copies in two forms or more; None where there are none."""
+        if output.forms == 1:
+            return None
         features = torch.cat(output.pooled, 1)
         copies = torch.stack(precise(features).chunk(output.forms)[1:], 1)
         return (copies @ copies.mT).triu(diagonal=1).sum() / len(features)
-
-
-def _require_copies(output: BranchOutputs, name: str) -> None:
-    if output.forms == 1:
-        raise VireidError(f"loss: {name} needs the copies of a method; name it in model.methods")
 
 
 def _paired(a: Tensor, b: Tensor) -> Tensor:

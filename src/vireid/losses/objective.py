@@ -1,83 +1,108 @@
-"""The training objective, eq. 7: lambda * L_op + L_hc_tri + L_ReID."""
+"""The training objective, a weighted sum of losses; the paper's is eq. 7, lambda * L_op + L_hc_tri + L_ReID."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+import inspect
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from vireid.config import LossConfig
-from vireid.losses.hetero_center import HeteroCenterTriplet
-from vireid.losses.identity import IdentityLoss
-from vireid.losses.overlap import OverlapPenalty
-from vireid.losses.triplet import TRIPLETS, WeightedTriplet
-
-Penalty = tuple[float, Callable[[Tensor, Tensor, Tensor], Tensor]]
+from vireid.types import VireidError
 
 
 class BranchOutputs(Protocol):
-    """What the objective reads of a network's output: one entry per branch."""
+    """What a loss reads of a network's output, see `vireid.models.Output`."""
 
     @property
     def maps(self) -> tuple[Tensor, ...]: ...
     @property
     def pooled(self) -> tuple[Tensor, ...]: ...
     @property
+    def normed(self) -> tuple[Tensor, ...]: ...
+    @property
     def logits(self) -> tuple[Tensor, ...]: ...
+    @property
+    def forms(self) -> int: ...
+
+
+class EmbeddingLoss(Protocol):
+    """A loss on the concatenated feature (r, d) of the branches before the BNNeck.
+
+    Labels (r,) are in 0..classes-1, modalities (r,) 0 visible or 1 infrared; it returns a scalar.
+    """
+
+    def __call__(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor: ...
+
+
+class OutputLoss(Protocol):
+    """A loss on the network's output, of r rows as labels and modalities; None: it does not apply to this output."""
+
+    def __call__(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None: ...
+
+
+FORMS = "a torch.nn.Module whose forward takes (embeddings, labels, modalities) or (output, labels, modalities)"
+"""What a loss is, in words."""
+_TAKEN = ("step", "epoch", "lr", "total", "images_per_second")
+
+
+def is_loss(found: Any) -> bool:
+    """Whether a class is one of losses: its ``forward`` has the arguments of `EmbeddingLoss` or `OutputLoss`."""
+    return isinstance(found, type) and issubclass(found, nn.Module) and _reads(found) in ("embeddings", "output")
+
+
+def _reads(loss: type[nn.Module]) -> str | None:
+    """The name of what a loss is computed on, None where it has not the arguments of a loss."""
+    names = [p.name for p in inspect.signature(loss.forward).parameters.values() if p.default is p.empty]
+    return names[1] if names[2:] == ["labels", "modalities"] else None
 
 
 class Objective(nn.Module):
-    """Weighted sum of the losses; L_ReID (identity + triplet) is summed over the branches.
+    """Weighted sum of losses.
 
     Args:
-        config: weights and options of each part; a part of weight 0 is not computed.
-        image_size: (height, width) of the network input, the unit of the overlap penalty.
-        penalties: weights and losses that methods add, by name, see `vireid.models.method.Method.penalty`.
+        losses: weight above 0 and loss, an `EmbeddingLoss` or `OutputLoss`, by name, in the order of computation.
+
+    Raises:
+        VireidError: no loss, or one with the name of another number of metrics.jsonl.
     """
 
-    def __init__(
-        self, config: LossConfig, image_size: tuple[int, int], penalties: Mapping[str, Penalty] | None = None
-    ) -> None:
+    def __init__(self, losses: Mapping[str, tuple[float, nn.Module]]) -> None:
         super().__init__()
-        self.config, self.penalties = config, dict(penalties or {})
-        self.identity = IdentityLoss()
-        triplet = TRIPLETS[config.triplet.kind]
-        self.triplet = triplet() if issubclass(triplet, WeightedTriplet) else triplet(config.triplet.margin)
-        self.hetero_center = HeteroCenterTriplet(config.hetero_center.margin, config.hetero_center.reduction)
-        overlap = config.overlap
-        self.overlap = OverlapPenalty(image_size, overlap.separation, overlap.centre, overlap.temperature)
+        if not losses:
+            raise VireidError("loss: all weights are 0; expected one above 0")
+        if taken := [name for name in losses if name in _TAKEN]:
+            raise VireidError(f"loss.{taken[0]}: metrics.jsonl has another number of this name; rename the loss")
+        self.weights = {name: weight for name, (weight, _) in losses.items()}
+        self.losses = nn.ModuleList(loss for _, loss in losses.values())  # a list: names may hold dots
+        self.reads = [_reads(type(loss)) for loss in self.losses]
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> dict[str, Tensor]:
-        """Return the unweighted parts by name and their weighted sum as "total", scalars in float32.
+        """Return the unweighted parts by name and their weighted sum as "total", scalars.
 
         Args:
             output: maps (r, d, h, w), pooled (r, d) and logits (r, classes) of every branch; r is b, or a multiple of
                 it where a method made copies, which count as images of their modality.
             labels: (b,) in 0..classes-1. modalities: (b,), 0 visible or 1 infrared.
+
+        Raises:
+            VireidError: a loss returns something else than a scalar tensor, or none applies to the output.
         """
-        config, parts, total = self.config, {}, torch.zeros((), device=labels.device)
-        copies = len(output.pooled[0]) // len(labels)
-        labels, sources = labels.repeat(copies), modalities.repeat(copies)
-        rows = (labels, sources)
-        if config.identity > 0:
-            parts["identity"] = torch.stack([self.identity(x, *rows) for x in output.logits]).sum()
-            total = total + config.identity * parts["identity"]
-        if config.triplet.weight > 0:
-            parts["triplet"] = torch.stack([self.triplet(x, *rows) for x in output.pooled]).sum()
-            total = total + config.triplet.weight * parts["triplet"]
-        if config.hetero_center.weight > 0:
-            parts["hetero_center"] = self.hetero_center(torch.cat(output.pooled, 1), *rows)
-            if config.hetero_center.each > 0:
-                each = torch.stack([self.hetero_center(x, *rows) for x in output.pooled]).sum()
-                parts["hetero_center"] = parts["hetero_center"] + config.hetero_center.each * each
-            total = total + config.hetero_center.weight * parts["hetero_center"]
-        if config.overlap.weight > 0 and len(output.maps) > 1:
-            parts["overlap"] = self.overlap(torch.stack(output.maps, 1), *rows)
-            total = total + config.overlap.weight * parts["overlap"]
-        kinds = sources + 2 * torch.arange(copies, device=labels.device).repeat_interleave(len(modalities))
-        for name, (weight, penalty) in self.penalties.items():
-            parts[name] = penalty(torch.cat(output.pooled, 1), labels, kinds)
-            total = total + weight * parts[name]
+        parts: dict[str, Tensor] = {}
+        total = torch.zeros((), device=labels.device)
+        repeats = len(output.pooled[0]) // len(labels)
+        rows = (labels.repeat(repeats), modalities.repeat(repeats))
+        for (name, weight), reads, loss in zip(self.weights.items(), self.reads, self.losses, strict=True):
+            value = loss(output if reads == "output" else torch.cat(output.pooled, 1), *rows)
+            if value is None:
+                continue
+            if not isinstance(value, Tensor) or value.ndim > 0:
+                found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                raise VireidError(f"loss.{name}: expected a scalar tensor, got {found}; return a mean or a sum")
+            parts[name] = value
+            total = total + weight * value
+        if not parts:
+            names = ", ".join(self.weights)
+            raise VireidError(f"loss: {names} computes nothing on this network's output; give another loss a weight")
         return parts | {"total": total}

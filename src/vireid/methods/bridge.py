@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, JsonValue
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
-from vireid.losses.functional import modality_centres
 from vireid.models.method import Method
 from vireid.models.resnet import stage_channels
 from vireid.types import Modality
@@ -26,11 +24,11 @@ class Bridge(Method):
     - dress: I = gamma * W + beta, statistics learned once for both modalities;
     - mix: M = relu(g * F + (1 - g) * I), g in (0, 1) per image and channel from F's own mean and deviation.
 
-    M takes the shared stages and all losses with the label of its image. The penalty draws the intermediate centre of
-    an identity towards its visible and its infrared one, and these towards it. In evaluation there is no M and no cost.
+    M takes the shared stages and all losses with the label of its image; the loss ``bridge`` comes with it, see
+    `vireid.losses.copies.BridgeLoss`. In evaluation there is no M and no cost.
 
     Args:
-        weight: of the penalty.
+        weight: of that loss.
     """
 
     def __init__(self, config: ModelConfig, *, weight: Annotated[float, Field(ge=0)] = 1.0) -> None:
@@ -57,10 +55,5 @@ class Bridge(Method):
         mixed: Tensor = gate * features + (1 - gate) * dressed
         return mixed.relu().to(features.dtype)
 
-    def penalty(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Mean distance of an identity's intermediate centre to its two others, on normalised features."""
-        features, copies = normalize(embeddings.float()), modalities >= 2
-        own, _ = modality_centres(features[~copies], labels[~copies], modalities[~copies])
-        between, _ = modality_centres(features[copies], labels[copies], modalities[copies] - 2)
-        apart: Tensor = (own - between.mean(0)).norm(dim=2)
-        return apart.mean()
+    def losses(self) -> dict[str, dict[str, JsonValue]]:
+        return {"bridge": {"weight": self.weight}}

@@ -1,0 +1,48 @@
+"""The two-stream network: stems and shared stages, dynamic feature weakening (DFW), branches (SLN), their costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vireid.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vireid.models.cost import Cost, count_macs, count_parameters, measure_cost
+    from vireid.models.method import Method
+    from vireid.models.network import Output, TwoStreamNetwork, build_network, embedding
+    from vireid.models.pooling import GeneralisedMean
+    from vireid.models.segmented import Branch
+    from vireid.models.weakening import DynamicFeatureWeakening
+
+__all__ = [
+    "Branch",
+    "Cost",
+    "DynamicFeatureWeakening",
+    "GeneralisedMean",
+    "Method",
+    "Output",
+    "TwoStreamNetwork",
+    "build_network",
+    "count_macs",
+    "count_parameters",
+    "embedding",
+    "measure_cost",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Branch": "segmented",
+        "Cost": "cost",
+        "DynamicFeatureWeakening": "weakening",
+        "GeneralisedMean": "pooling",
+        "Method": "method",
+        "Output": "network",
+        "TwoStreamNetwork": "network",
+        "build_network": "network",
+        "count_macs": "cost",
+        "count_parameters": "cost",
+        "embedding": "network",
+        "measure_cost": "cost",
+    },
+)

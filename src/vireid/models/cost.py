@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vireid.config import ModelConfig
 from vireid.models.network import TwoStreamNetwork
 
 
@@ -70,14 +70,18 @@ def count_macs(network: TwoStreamNetwork, height: int, width: int) -> tuple[int,
     return counts["mac"], counts["mac"] + counts["norm"]
 
 
-def measure_alone(config: ModelConfig, height: int, width: int, device: torch.device) -> Cost:
-    """`measure_cost` in a process of its own: the peak of a process says nothing of the second thing measured in it."""
+def measure_alone(build: Callable[[], TwoStreamNetwork], height: int, width: int, device: torch.device) -> Cost:
+    """`measure_cost` in a process of its own: the peak of a process says nothing of the second thing measured in it.
+
+    Args:
+        build: makes the network there; it has to be picklable.
+    """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_build_and_measure, config, height, width, device).result()
+        return pool.submit(_build_and_measure, build, height, width, device).result()
 
 
-def _build_and_measure(config: ModelConfig, height: int, width: int, device: torch.device) -> Cost:
-    return measure_cost(TwoStreamNetwork(config, classes=1).to(device), height, width)
+def _build_and_measure(build: Callable[[], TwoStreamNetwork], height: int, width: int, device: torch.device) -> Cost:
+    return measure_cost(build().to(device), height, width)
 
 
 @torch.no_grad()

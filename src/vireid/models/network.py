@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import NamedTuple, cast
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
-from vireid.models.method import Method, build_methods, mean_of_copies, overrides
+from vireid.models.method import Method, mean_of_copies, overrides
 from vireid.models.resnet import Stage, Stem, initialise, make_stage
 from vireid.models.segmented import Branch
 from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.models.weights import load_trunk
-from vireid.types import Modality
+from vireid.types import Modality, VireidError
 
 
 class Output(NamedTuple):
@@ -25,13 +25,15 @@ class Output(NamedTuple):
 
     ``maps`` holds each branch's layer4 map (b, d, h, w), ``pooled`` and ``normed`` its feature (b, d) before and after
     the BNNeck, ``logits`` its class scores (b, classes) in training mode and nothing otherwise. A branch that a method
-    cuts into stripes has one map and a feature for every stripe.
+    cuts into stripes has one map and a feature for every stripe. ``forms`` is how many groups of rows there are: 1, or
+    more with copies.
     """
 
     maps: tuple[Tensor, ...]
     pooled: tuple[Tensor, ...]
     normed: tuple[Tensor, ...]
     logits: tuple[Tensor, ...]
+    forms: int = 1
 
 
 class TwoStreamNetwork(nn.Module):
@@ -40,15 +42,19 @@ class TwoStreamNetwork(nn.Module):
     Args:
         config: architecture; ``weights`` is not read here, see `build_network`.
         classes: training identities.
+        methods: those of ``config.methods``, see `vireid.build.build_methods`.
 
     Raises:
-        VireidError: ``config.methods`` names what does not exist or fit, see `build_methods`.
+        VireidError: the methods are not those of the config.
     """
 
-    def __init__(self, config: ModelConfig, classes: int) -> None:
+    def __init__(self, config: ModelConfig, classes: int, methods: Mapping[str, Method] | None = None) -> None:
         super().__init__()
-        backbone, width = config.backbone, config.base_width
-        methods, own_layer1 = build_methods(config), config.shared_from == "layer2"
+        methods = methods or {}
+        if sorted(methods) != sorted(config.methods):
+            given, asked = (", ".join(sorted(names)) or "none" for names in (methods, config.methods))
+            raise VireidError(f"model.methods: expected {asked}, got {given}; pass build_methods(config)")
+        backbone, width, own_layer1 = config.backbone, config.base_width, config.shared_from == "layer2"
         self.visible = Stem(backbone, width, own_layer1)
         self.infrared = None if config.shared_from == "input" else Stem(backbone, width, own_layer1)
         self.layer1 = None if own_layer1 else make_stage(backbone, width, 1, 1)
@@ -59,7 +65,8 @@ class TwoStreamNetwork(nn.Module):
         initialise(self)
         for branch in self._branches():
             branch.initialise()
-        self.methods = nn.ModuleDict(methods)  # after the line above: a method starts its own parameters
+        # After the lines above: a method starts its own parameters. The name of a module may hold no dots.
+        self.methods = nn.ModuleDict({name.replace(".", "/"): method for name, method in methods.items()})
 
     def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Output:
         """Map normalised images (b_v, 3, h, w) and (b_i, 3, h, w) to an `Output` of b_v + b_i rows.
@@ -77,8 +84,8 @@ class TwoStreamNetwork(nn.Module):
                 shared = self.weakening[name](shared)
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
-        output = Output(maps, *(tuple(chain(*features)) for features in (pooled, normed, logits)))
-        forms = shared.shape[0] // sum(images.shape[0] for _, images in sides)
+        forms = _times(shared.shape[0], sum(images.shape[0] for _, images in sides))
+        output = Output(maps, tuple(chain(*pooled)), tuple(chain(*normed)), tuple(chain(*logits)), forms)
         return output if self.training or forms == 1 else self._joined(output, forms)
 
     def stems(self) -> list[Stem]:
@@ -94,9 +101,11 @@ class TwoStreamNetwork(nn.Module):
         """Parameters of the BNNecks and classifiers: those that no published weights start."""
         return [p for b in self._branches() for p in b.heads()]
 
-    def penalties(self) -> dict[str, tuple[float, Callable[[Tensor, Tensor, Tensor], Tensor]]]:
-        """Weight and loss of every method that has one, by the method's name."""
-        return {name: (m.weight, m.penalty) for name, m in self._methods_with("penalty").items()}
+    def trunk(self) -> Iterator[tuple[str, nn.Module]]:
+        """The modules that published weights start, each with the prefix of its parameters' names in these."""
+        yield from (("", stem) for stem in self.stems())
+        yield from ((f"{name}.", stage) for name, stage in self.stages().items())
+        yield from (("layer4.", branch.layer4) for branch in self._branches())
 
     def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> Tensor:
         """Features of the images of both modalities, then of their first copies, and so on."""
@@ -111,7 +120,7 @@ class TwoStreamNetwork(nn.Module):
             features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
         for method in self._methods_with("stem").values():
             features = [method.stem(feature, modality) for feature, (modality, _) in zip(features, sides, strict=True)]
-        forms = sum(x.shape[0] for x in features) // images
+        forms = _times(sum(x.shape[0] for x in features), images)
         if forms == 1:
             return torch.cat(features) if len(features) > 1 else features[0]
         return torch.cat(list(chain(*zip(*(x.chunk(forms) for x in features), strict=True))))
@@ -137,6 +146,11 @@ class TwoStreamNetwork(nn.Module):
         return cast("list[Branch]", list(self.branches))
 
 
+def _times(rows: int, images: int) -> int:
+    """How many forms of the images the rows are; of no images one."""
+    return rows // images if images else 1
+
+
 @torch.no_grad()
 def embedding_length(network: TwoStreamNetwork) -> int:
     """Length of the retrieval feature, told from a blank image."""
@@ -152,7 +166,7 @@ def embedding(features: tuple[Tensor, ...]) -> Tensor:
     return normalize(whole.to(torch.promote_types(whole.dtype, torch.float32)))
 
 
-def _branch(config: ModelConfig, classes: int, methods: dict[str, Method]) -> Branch:
+def _branch(config: ModelConfig, classes: int, methods: Mapping[str, Method]) -> Branch:
     made = [branch for method in methods.values() if (branch := method.branch(classes)) is not None]
     return made[0] if made else Branch(config, classes)
 
@@ -162,13 +176,13 @@ def _weakening(config: ModelConfig) -> DynamicFeatureWeakening:
     return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference)
 
 
-def build_network(config: ModelConfig, classes: int) -> TwoStreamNetwork:
-    """Build the network and start its trunk from ``config.weights``.
+def build_network(config: ModelConfig, classes: int, methods: Mapping[str, Method] | None = None) -> TwoStreamNetwork:
+    """Build the network and start its trunk from ``config.weights``; the arguments are those of `TwoStreamNetwork`.
 
     Raises:
         VireidError: weights that cannot be had, read or fitted.
     """
-    network = TwoStreamNetwork(config, classes)
+    network = TwoStreamNetwork(config, classes, methods)
     if config.weights != "none":
-        load_trunk(network, config)
+        load_trunk(network.trunk(), config)
     return network

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vireid.config import ModelConfig
 from vireid.types import VireidError
-
-if TYPE_CHECKING:
-    from vireid.models.network import TwoStreamNetwork
 
 # The same ImageNet weights as torchvision's IMAGENET1K_V1, which the field starts from, as safetensors on the hub.
 HUB_REPOSITORY = "timm/{backbone}.tv_in1k"
@@ -60,8 +57,11 @@ def imagenet_weights(backbone: str) -> Path:
         ) from None
 
 
-def load_trunk(network: TwoStreamNetwork, config: ModelConfig) -> None:
+def load_trunk(trunk: Iterable[tuple[str, nn.Module]], config: ModelConfig) -> None:
     """Copy conv1 to layer4 of a ResNet into both stems, the shared stages and every branch.
+
+    Args:
+        trunk: these, each with the prefix of its parameters' names, see `TwoStreamNetwork.trunk`.
 
     Raises:
         VireidError: a tensor of the trunk is missing, misshapen or has no place (another architecture).
@@ -69,10 +69,7 @@ def load_trunk(network: TwoStreamNetwork, config: ModelConfig) -> None:
     from_hub = config.weights == "imagenet"
     path = imagenet_weights(config.backbone) if from_hub else Path(config.weights).expanduser()
     source = read_tensors(path)
-    parts: list[tuple[str, torch.nn.Module]] = [("", stem) for stem in network.stems()]
-    parts += [(f"{name}.", stage) for name, stage in network.stages().items()]
-    parts += [("layer4.", branch.layer4) for branch in network.branches]  # type: ignore[misc]
-    targets = [(prefix + name, x) for prefix, module in parts for name, x in module.state_dict().items()]
+    targets = [(prefix + name, x) for prefix, module in trunk for name, x in module.state_dict().items()]
     problem = _misfit(source, targets)
     if problem:
         raise VireidError(

@@ -14,6 +14,8 @@ import yaml
 from pydantic import ValidationError
 
 from vireid.config import RECIPE, Recipe
+from vireid.losses import LOSSES
+from vireid.plugins import check_embedded, is_reference, known_names
 from vireid.types import VireidError
 
 
@@ -36,11 +38,21 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         if not equals or not name:
             raise VireidError(f"override {override!r}: expected FIELD=VALUE, for example loss.overlap.weight=0.5")
         _set(fields, name.strip(), _yaml(text, f"override {override!r}"), f"recipe {recipe}")
-    return parse_recipe(fields, source=f"recipe {recipe}")
+        fields = _spelled_out(fields)
+    settings = parse_recipe(fields, source=f"recipe {recipe}")
+    for name in settings.loss.others:
+        if name not in known_names("loss", LOSSES) and not is_reference(name):
+            raise VireidError(f"recipe {recipe}: unknown field loss.{name}{_nearest(f'loss.{name}')}")
+    return settings
 
 
 def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
-    """Validate nested dictionaries into a `Recipe`; the error names field, expected value and nearest field name."""
+    """Validate nested dictionaries into a `Recipe`; the error names field, expected value and nearest field name.
+
+    What the recipe names (methods, losses) is neither looked for nor imported; see `check_embedded_recipe` for one that
+    was not written by its user.
+    """
+    fields = _spelled_out(fields)
     for name, kind, _, _ in recipe_fields():
         value: Any = fields
         for part in name.split("."):
@@ -51,7 +63,7 @@ def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
         return RECIPE.validate_python(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]).replace("loss.others.", "loss.", 1)
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             raise VireidError(f"{source}: unknown field {name}{_nearest(name)}") from None
         known = {row[0]: row for row in recipe_fields()}.get(name)
@@ -60,8 +72,22 @@ def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
         raise VireidError(f"{source}: {field}{_lower(first['msg'])}{wanted}") from None
 
 
+def check_embedded_recipe(recipe: Recipe, source: str) -> None:
+    """Refuse a recipe from a run folder that names code outside vireid, see `vireid.plugins.check_embedded`.
+
+    Raises:
+        VireidError: a reference to code that is neither installed as a plug-in nor trusted.
+    """
+    check_embedded("method", recipe.model.methods, f"{source}: model.methods")
+    check_embedded("loss", recipe.loss.others, f"{source}: loss")
+    check_embedded("backbone", [recipe.model.backbone], f"{source}: model.backbone")
+
+
 def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
-    """Yield (dotted name, type, default, documentation) of every leaf field."""
+    """Yield (dotted name, type, default, documentation) of every leaf field.
+
+    The losses of ``LossConfig.others``, whose names are their own, have one row, ``loss.NAME``.
+    """
     for spec in dataclasses.fields(cls):
         info = cls.__pydantic_fields__[spec.name]
         default = info.get_default(call_default_factory=True)
@@ -69,7 +95,8 @@ def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, st
             yield from recipe_fields(type(default), f"{prefix}{spec.name}.")
         else:
             kind = str(spec.type).replace("Literal", "one of ")
-            yield f"{prefix}{spec.name}", kind, default, str(info.description)
+            name = f"{prefix}{spec.name}".replace("loss.others", "loss.NAME")
+            yield name, kind, default, str(info.description)
 
 
 def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -86,9 +113,10 @@ def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
             raise VireidError(
                 f"recipe {recipe}: expected a YAML file or one of {', '.join(shipped_recipes())}{hint}"
             ) from None
-    fields = _yaml(text, f"recipe {recipe}")
-    if not isinstance(fields, dict):
-        raise VireidError(f"recipe {recipe}: expected a mapping of fields, got {type(fields).__name__}")
+    content = _yaml(text, f"recipe {recipe}")
+    if not isinstance(content, dict):
+        raise VireidError(f"recipe {recipe}: expected a mapping of fields, got {type(content).__name__}")
+    fields: dict[str, Any] = _spelled_out(content)
     base = fields.pop("base", None)
     if base is None:
         return fields
@@ -123,7 +151,9 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set(fields: dict[str, Any], name: str, value: Any, source: str) -> None:
-    *parents, leaf = name.split(".")
+    *parents, leaf = field_parts(name)
+    if parents == ["loss"] and _is_number(value):
+        parents, leaf = ["loss", leaf], "weight"
     for parent in parents:
         inner = fields.setdefault(parent, {})
         if not isinstance(inner, dict):
@@ -132,8 +162,30 @@ def _set(fields: dict[str, Any], name: str, value: Any, source: str) -> None:
     fields[leaf] = value
 
 
+def field_parts(name: str) -> list[str]:
+    """Split a field's dotted name; a package.module:Class in it is one part."""
+    for group in ("loss", "model.methods"):
+        if name.startswith(f"{group}.") and ":" in name:
+            module, _, rest = name.removeprefix(f"{group}.").partition(":")
+            cls, *options = rest.split(".")
+            return [*group.split("."), f"{module}:{cls}", *options]
+    return name.split(".")
+
+
+def _spelled_out(fields: Any) -> Any:
+    """Return the fields with {weight: w} where a loss is given as a number, its weight."""
+    loss = fields.get("loss") if isinstance(fields, dict) else None
+    if not isinstance(loss, dict):
+        return fields
+    return fields | {"loss": {name: {"weight": part} if _is_number(part) else part for name, part in loss.items()}}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _nearest(name: str) -> str:
-    names = [row[0] for row in recipe_fields()]
+    names = [row[0] for row in recipe_fields() if row[0] != "loss.NAME"]
     groups = sorted({n[: n.rindex(".")] for n in names if "." in n})
     near = difflib.get_close_matches(name, names + groups, 1, cutoff=0.5)
     # A field remembered without its group ("separation") is near the one that ends in it.

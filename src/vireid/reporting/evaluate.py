@@ -21,7 +21,7 @@ from vireid.evaluation.results import Facts, Result, comparability, evaluate, po
 from vireid.evaluation.uncertainty import Difference, compare
 from vireid.training.checkpoint import Run, load_run
 from vireid.training.device import default_device, describe
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.training.split import unseen
 from vireid.types import Dataset, Features, VireidError
 

@@ -74,7 +74,7 @@ def embed_samples(
     flip: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Features:
-    """`vireid.training.embed.embed` for whatever runs the model: float32 features (n, d) in the samples' order."""
+    """`vireid.training.features.embed` for whatever runs the model: float32 features (n, d) in the samples' order."""
     modalities = np.array([s.modality for s in samples], dtype=np.int64)
     rows = np.empty((len(samples), model.dimension), np.float32)
     done = 0

@@ -18,7 +18,7 @@ from vireid.reproduce.plan import Planned, make_plan, run_state
 from vireid.reproduce.runner import run_grid
 from vireid.synthetic.standards import write_standard
 from vireid.training.device import default_device, describe
-from vireid.training.train import git_revision
+from vireid.training.run import git_revision
 from vireid.types import VireidError
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vireid.config import Recipe
+from vireid.config import NAMED_LOSSES, Recipe
 from vireid.recipes import load_recipe, recipe_fields
 
 SHORT = {
@@ -47,10 +47,10 @@ def make_job(base: str, overrides: Sequence[str], seed: int, trial: int | None =
     """
     recipe = load_recipe(base, (*overrides, f"training.seed={seed}"))
     before, after = (leaves(settings(r)) for r in (_base(base), recipe))
-    changed = sorted(f"{SHORT.get(k, k)}={_shown(v)}" for k, v in after.items() if v != before[k])
-    name = "--".join([Path(base).stem, *changed])
+    differing = {k: v for k, v in after.items() if v != before.get(k)}
+    name = "--".join([Path(base).stem, *sorted(f"{SHORT.get(k, k)}={_shown(v)}" for k, v in differing.items())])
     plain = re.sub(r"[^\w=.,+-]", "_", name)
-    options = [v for k, v in after.items() if isinstance(v, dict) and v != before[k]]  # of which the name shows keys
+    options = [v for v in differing.values() if isinstance(v, dict)]  # of which the name shows keys
     if plain != name or options or len(plain) > _LONGEST:
         plain = f"{plain[:_LONGEST]}--{hashlib.sha256(f'{name}{options}'.encode()).hexdigest()[:8]}"
     return Job(f"{plain}-seed{seed}{f'-trial{trial}' if trial else ''}", recipe, seed, trial)
@@ -64,14 +64,15 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def leaves(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a recipe's fields by dotted name, as `recipe_fields` lists them."""
+    """Return the values of a recipe's fields by dotted name, as `recipe_fields` lists them, and of its other losses."""
     found = {}
     for name, *_ in recipe_fields():
         value: Any = fields
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         found[name] = value
-    return found
+    del found["loss.NAME"]
+    return found | {f"loss.{name}": value for name, value in fields["loss"].items() if name not in NAMED_LOSSES}
 
 
 @lru_cache

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vireid.build import new_network
 from vireid.config import Recipe
 from vireid.data.listing import require_both_modalities
 from vireid.data.sampler import make_sampler
 from vireid.files import read_json
 from vireid.models.cost import count_macs
-from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import parse_recipe
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
@@ -127,7 +127,7 @@ def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     facts: list[tuple[str, Any, Any]] = [("trial", info.get("trial"), job.trial)]
     if not grid.dataset.rendered:  # else there are no files to compare
         facts.append(("data", info.get("fingerprint"), grid.fingerprint))
-    for name, was, now in [(name, old[name], new[name]) for name in new] + facts:
+    for name, was, now in [(name, old.get(name), new.get(name)) for name in old | new] + facts:
         if was != now:
             raise VireidError(
                 f"{folder}: holds a run of which {name} was {str(was)[:40]} and is now {str(now)[:40]}; delete the "
@@ -183,7 +183,7 @@ def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -
 def _operations(recipe: Recipe) -> float:
     """Operations of a batch, up to a factor that all recipes share."""
     data = recipe.data
-    network = TwoStreamNetwork(recipe.model, classes=1)
+    network = new_network(recipe.model, classes=1)
     return count_macs(network, data.height, data.width)[0] * data.identities * data.images * images_shown(recipe)
 
 

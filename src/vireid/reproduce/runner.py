@@ -19,7 +19,7 @@ from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import evaluated, read_results
 from vireid.reproduce.plan import claimed, is_trained
-from vireid.training.train import train
+from vireid.training.run import train
 from vireid.types import VireidError
 
 Work = Callable[[Grid, Job, torch.device], None]

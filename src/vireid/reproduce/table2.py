@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from vireid.build import new_network
 from vireid.config import Recipe
 from vireid.figures.points import Series, rows_figure
 from vireid.files import read_json
 from vireid.models.cost import count_macs, count_parameters
-from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import load_recipe
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.items import Item, Product
@@ -83,7 +83,7 @@ def _row(grid: Grid, jobs: Sequence[Job]) -> dict[str, Value]:
 
 
 def _cost(recipe: Recipe) -> dict[str, Value]:
-    network = TwoStreamNetwork(recipe.model, classes=1)
+    network = new_network(recipe.model, classes=1)
     macs = count_macs(network, recipe.data.height, recipe.data.width)[1]
     return {"params_m": Value(count_parameters(network) / 1e6), "macs_g": Value(macs / 1e9)}
 

@@ -6,8 +6,8 @@ import time
 
 import torch
 
+from vireid.build import build_methods, build_objective
 from vireid.config import Recipe
-from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork
 from vireid.training.device import autocast, default_device, resolve_precision
 
@@ -22,9 +22,10 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
     device, data = default_device(), recipe.data
     people = data.identities if device.type == "cuda" else min(data.identities, _PEOPLE)
     rows = people * data.images
-    network = TwoStreamNetwork(recipe.model, classes=max(2, people)).train()
+    classes, methods = max(2, people), build_methods(recipe.model)
+    network = TwoStreamNetwork(recipe.model, classes, methods).train()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    objective = Objective(recipe.loss, (data.height, data.width))
+    objective = build_objective(recipe, classes, methods)
     labels = torch.arange(people, device=device).repeat_interleave(data.images).repeat(2)
     modalities = torch.tensor([0, 1], device=device).repeat_interleave(rows)
     images = torch.rand(rows, 3, data.height, data.width, device=device)

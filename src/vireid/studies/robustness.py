@@ -26,7 +26,7 @@ from vireid.studies import corruptions
 from vireid.studies.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from vireid.training.checkpoint import Run, load_run
 from vireid.training.device import default_device
-from vireid.training.embed import FEATURES, embed, embed_batch
+from vireid.training.features import FEATURES, embed, embed_batch
 from vireid.training.split import fingerprint, unseen
 from vireid.types import Dataset, Features, Modality, VireidError
 

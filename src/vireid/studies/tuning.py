@@ -22,11 +22,11 @@ from vireid.data.layouts import open_data
 from vireid.figures.study import history_figure, importance_figure, slices_figure
 from vireid.figures.style import write_figure
 from vireid.files import atomic_path, disk_error
-from vireid.recipes import load_recipe, shipped_recipes
+from vireid.recipes import field_parts, load_recipe, shipped_recipes
 from vireid.reproduce.jobs import leaves, settings
 from vireid.studies.study import counts, lock, open_study, release_dead
+from vireid.training.run import train
 from vireid.training.split import fingerprint, split_training
-from vireid.training.train import train
 from vireid.types import Dataset, VireidError
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _write_results(study: optuna.Study, base: Recipe, name: str, out: Path) -> P
 
 def _write_best(best: optuna.trial.FrozenTrial, base: Recipe, name: str, path: Path) -> Path:
     before = leaves(load_recipe(name).to_dict())
-    changed = {k: v for k, v in leaves(base.to_dict()).items() if v != before[k]} | best.params
+    changed = {k: v for k, v in leaves(base.to_dict()).items() if v != before.get(k)} | best.params
     fields: dict[str, Any] = {
         "base": name if name in shipped_recipes() else os.path.relpath(name, path.parent),
         "name": f"{base.name}-tuned",
@@ -228,7 +228,7 @@ def _write_best(best: optuna.trial.FrozenTrial, base: Recipe, name: str, path: P
         f"{100 * float(best.value or 0):.1f} % mAP on held-out training identities.",
     }
     for field, value in changed.items():
-        *parents, leaf = field.split(".")
+        *parents, leaf = field_parts(field)
         inner = fields
         for parent in parents:
             inner = inner.setdefault(parent, {})

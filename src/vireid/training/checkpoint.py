@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from vireid.build import new_network
 from vireid.config import Recipe
 from vireid.files import atomic_path, read_json
 from vireid.models.network import TwoStreamNetwork
 from vireid.models.weights import read_tensors
-from vireid.recipes import parse_recipe
+from vireid.recipes import check_embedded_recipe, parse_recipe
 from vireid.training.device import resolve_precision
 from vireid.types import VireidError
 
 MODEL, OPTIMIZER, STATE, RUN = "model.safetensors", "optimizer.safetensors", "state.json", "run.json"
+LOSSES = "losses.safetensors"
+"""Parameters and buffers of the objective, in checkpoints of runs that have some."""
 MOMENTUM = "momentum_buffer"
 INFO = (
     *("recipe", "seed", "layout", "trial", "fingerprint", "synthetic", "device", "precision", "versions", "git"),
@@ -31,18 +35,24 @@ INFO = (
 
 
 def save_checkpoint(
-    run: Path, step: int, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int
+    run: Path,
+    step: int,
+    network: TwoStreamNetwork,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    keep: int,
+    objective: nn.Module | None = None,
 ) -> None:
     """Write ``run/checkpoints/step-N`` whole, then drop all but the newest ``keep``.
 
     Raises:
         VireidError: a tensor holds NaN or infinity (nothing is written), or the disk is full.
     """
-    tensors = portable(network.state_dict())
-    for name, value in tensors.items():
+    tensors, losses = portable(network.state_dict()), portable(objective.state_dict()) if objective else {}
+    for name, value in {**tensors, **losses}.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise VireidError(f"{name}: NaN or infinity after step {step}; {way_out(run)}")
-    names = {id(p): name for name, p in network.named_parameters()}
+    names = {id(p): name for name, p in _parameters(network, objective)}
     moments = {
         names[id(p)] if key == MOMENTUM else f"{names[id(p)]}:{key}": value
         for p, state_of in optimizer.state.items()
@@ -53,6 +63,8 @@ def save_checkpoint(
         folder.mkdir()
         safetensors.torch.save_file(tensors, folder / MODEL)
         safetensors.torch.save_file(portable(moments), folder / OPTIMIZER)
+        if losses:
+            safetensors.torch.save_file(losses, folder / LOSSES)
         (folder / STATE).write_text(json.dumps({"step": step, **state}))
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
@@ -69,13 +81,17 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(p for p in (run / "checkpoints").glob("step-*") if (p / STATE).is_file())
 
 
-def restore_checkpoint(folder: Path, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Load weights and the optimiser's moments in place and return the saved state ("step" is the number of batches done)."""
+def restore_checkpoint(
+    folder: Path, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer, objective: nn.Module | None = None
+) -> dict[str, Any]:
+    """Load weights and the optimiser's moments in place and return the saved state ("step": batches done)."""
     state = read_json(folder / STATE, "the state of a checkpoint")
     if not isinstance(state.get("step"), int) or not {"seconds", "scaler"} <= set(state):
         raise VireidError(f"{folder / STATE}: expected step, seconds and scaler; delete {folder} to use an older one")
     load_weights(network, folder / MODEL)
-    parameters = dict(network.named_parameters())
+    if objective and objective.state_dict():
+        load_weights(objective, folder / LOSSES)
+    parameters = dict(_parameters(network, objective))
     for name, value in read_tensors(folder / OPTIMIZER).items():
         owner, _, key = name.partition(":")
         if owner in parameters:
@@ -83,6 +99,13 @@ def restore_checkpoint(folder: Path, network: TwoStreamNetwork, optimizer: torch
             place = value if key == "step" else value.to(parameters[owner])
             optimizer.state[parameters[owner]][key or MOMENTUM] = place
     return state
+
+
+def _parameters(network: nn.Module, objective: nn.Module | None) -> Iterator[tuple[str, nn.Parameter]]:
+    """All parameters by name."""
+    yield from network.named_parameters()
+    if objective:
+        yield from ((f"objective.{name}", parameter) for name, parameter in objective.named_parameters())
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -138,9 +161,10 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         if not isinstance(info[name], list):
             raise VireidError(f"{folder / RUN}: {name}: expected a list, got {info[name]!r}")
     recipe = parse_recipe(info["recipe"], f"{folder / RUN}: recipe")
+    check_embedded_recipe(recipe, f"{folder / RUN}: recipe")
     if not isinstance(info["classes"], int) or not 1 <= info["classes"] <= 10_000_000:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
-    network = TwoStreamNetwork(recipe.model, info["classes"])
+    network = new_network(recipe.model, info["classes"])
     load_weights(network, folder / MODEL)
     # as training runs it: of mixed layouts every convolution would be converted back and forth
     network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -34,13 +34,15 @@ class Loop:
     """State of a run between two batches; ``step`` counts batches done, ``seconds`` the time they took.
 
     Args:
-        out: run folder. samples: training samples, row i of ``store`` is sample i.
+        out: run folder. objective: what is minimised, with parameters of its own where a loss has some.
+        samples: training samples, row i of ``store`` is sample i.
         validation: what to measure after each epoch, or None.
     """
 
     recipe: Recipe
     out: Path
     network: TwoStreamNetwork
+    objective: Objective
     samples: tuple[Sample, ...]
     store: PixelStore
     device: torch.device
@@ -51,15 +53,15 @@ class Loop:
     def __post_init__(self) -> None:
         recipe, data = self.recipe, self.recipe.data
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.objective.to(self.device)
         self.modalities = np.array([s.modality for s in self.samples], dtype=np.int64)
         _, labels = np.unique([s.identity for s in self.samples], return_inverse=True)
         self.labels = torch.from_numpy(labels).to(self.device)
         self.sampler = make_sampler(data, labels, self.modalities, recipe.training.seed)
         self.steps_per_epoch = len(self.sampler)
         self.steps = recipe.schedule.epochs * self.steps_per_epoch
-        self.objective = Objective(recipe.loss, (data.height, data.width), self.network.penalties())
         self.augment = Augment.of(data)
-        self.optimizer = make_optimizer(self.network, recipe.schedule)
+        self.optimizer = make_optimizer(self.network, recipe.schedule, self.objective.parameters())
         self.precision = resolve_precision(recipe.training.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.forward = torch.compile(self.network) if recipe.training.compile else self.network
@@ -68,7 +70,7 @@ class Loop:
         """Continue from the newest checkpoint of the run folder, if there is one."""
         saved = checkpoints(self.out)
         if saved:
-            state = restore_checkpoint(saved[-1], self.network, self.optimizer)
+            state = restore_checkpoint(saved[-1], self.network, self.optimizer, self.objective)
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
             if state["scaler"]:
                 self.scaler.load_state_dict(state["scaler"])
@@ -132,7 +134,7 @@ class Loop:
         self.scaler.scale(loss).backward()
         if self.recipe.training.clip > 0:
             self.scaler.unscale_(self.optimizer)
-            clip_grad_norm_(self.network.parameters(), self.recipe.training.clip)
+            clip_grad_norm_([*self.network.parameters(), *self.objective.parameters()], self.recipe.training.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -141,4 +143,5 @@ class Loop:
 
     def _save(self) -> None:
         state: dict[str, Any] = {"scaler": self.scaler.state_dict(), "seconds": self.seconds}
-        save_checkpoint(self.out, self.step, self.network, self.optimizer, state, self.recipe.training.keep)
+        keep = self.recipe.training.keep
+        save_checkpoint(self.out, self.step, self.network, self.optimizer, state, keep, self.objective)

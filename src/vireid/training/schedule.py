@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
+from torch import nn
 
 from vireid.config import ScheduleConfig
 from vireid.models.network import TwoStreamNetwork
@@ -28,13 +30,18 @@ def learning_rate(config: ScheduleConfig, step: int, steps_per_epoch: int) -> fl
     return config.lr * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def make_optimizer(network: TwoStreamNetwork, config: ScheduleConfig) -> torch.optim.Optimizer:
-    """SGD or Adam with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate."""
+def make_optimizer(
+    network: TwoStreamNetwork, config: ScheduleConfig, losses: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """SGD or Adam with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate.
+
+    Parameters of ``losses`` are in the heads' group.
+    """
     heads = {id(p) for p in network.heads()}
     trainable = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trainable if id(p) not in heads], "factor": config.backbone_factor},
-        {"params": [p for p in trainable if id(p) in heads], "factor": 1.0},
+        {"params": [*(p for p in trainable if id(p) in heads), *losses], "factor": 1.0},
     ]
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, config.lr, weight_decay=config.weight_decay)

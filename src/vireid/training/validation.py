@@ -16,7 +16,7 @@ from vireid.files import atomic_path, write_json
 from vireid.models.network import TwoStreamNetwork
 from vireid.retrieval.ranking import CosineRanking
 from vireid.training.checkpoint import portable
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.training.monitor import Monitor
 from vireid.types import Features, Layout, Modality, Sample
 

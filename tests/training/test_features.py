@@ -6,7 +6,7 @@ from tests.tiny import tiny_dataset, tiny_recipe
 from vireid.data.augment import normalise
 from vireid.data.pixels import PixelStore
 from vireid.models.network import build_network, embedding
-from vireid.training.embed import FEATURES, embed
+from vireid.training.features import FEATURES, embed
 from vireid.types import Modality
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 import vireid
+from vireid.build import build_methods, build_objective
 from vireid.config import Recipe
 from vireid.data.layouts import open_pixels, record_of
 from vireid.data.listing import require_both_modalities
@@ -76,13 +77,15 @@ def train(
     if (out / MODEL).is_file():
         return out
     torch.manual_seed(setup.seed)
-    network = build_network(recipe.model, info["classes"])
+    methods = build_methods(recipe.model)
+    network = build_network(recipe.model, info["classes"], methods)
+    objective = build_objective(recipe, info["classes"], methods)
     store = open_pixels(dataset, samples, recipe.data, cache, progress)
     validation = None
     if held:
         pixels = open_pixels(dataset, held, recipe.data, cache)
         validation = Validation(held, pixels, dataset.layout, info["precision"], validated)
-    loop = Loop(recipe, out, network, samples, store, device, validation)
+    loop = Loop(recipe, out, network, objective, samples, store, device, validation)
     _run(loop, info)
     return out
 
