@@ -34,6 +34,7 @@ from tests.reference.metrics import loop
 from tests.reference.reranking import k_reciprocal_distance
 
 from vireid.evaluation import RULES, Labels, score_queries, summarise
+from vireid.machine import peak_memory
 from vireid.retrieval import KReciprocalRanking, MatrixRanking, nearest
 
 DIMENSIONS = 2048
@@ -139,7 +140,7 @@ def grow(rows: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
     features, people = clusters(rows, rows // 20)
-    before = peak_memory()
+    before = peak_memory() / 2**30
     labels = Labels(people, torch.ones_like(people))
     count = rows // 10
     start, busy = time.perf_counter(), time.process_time()
@@ -153,13 +154,7 @@ def grow(rows: int) -> None:
         "processor": time.process_time() - busy,
         "map": score.map,
     }
-    print(json.dumps({"rows": rows, **found, "peak": peak_memory(), "before": before}))
-
-
-def peak_memory() -> float:
-    """Return the most memory that this process has held, in GiB. (ru_maxrss would start from the parent's.)"""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
+    print(json.dumps({"rows": rows, **found, "peak": peak_memory() / 2**30, "before": before}))
 
 
 def growth(largest: int, plot: Path) -> None:

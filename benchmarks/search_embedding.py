@@ -32,7 +32,7 @@ from vireid.evaluation.protocols import settings_for
 from vireid.evaluation.results import evaluate
 from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import load_recipe
-from vireid.reporting.features import embed_samples
+from vireid.runs.embed import embed_samples
 from vireid.training.checkpoint import load_run
 from vireid.training.device import describe
 from vireid.training.features import FEATURES, embed

@@ -26,14 +26,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.search.milvus_server import milvus_server
+from tests.gallery.milvus_server import milvus_server
 
 from vireid.cli.options import bars
 from vireid.deploy.embedder import Vectors
-from vireid.search.ingest import BATCH
-from vireid.search.milvus import connect
-from vireid.search.records import EVERYTHING, Entry, Gallery, NewImage, Where
-from vireid.search.store import open_gallery
+from vireid.gallery.milvus import connect
+from vireid.gallery.records import EVERYTHING, Entry, Gallery, NewImage, Where
+from vireid.gallery.store import open_gallery
+from vireid.ingest.add import BATCH
 from vireid.types import Modality
 
 OF_A_PERSON, CAMERAS, QUERIES, TOP = 20, 8, 100, 10

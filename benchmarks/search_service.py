@@ -30,7 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.search.service.people import announced, picture, process
+from tests.service.people import announced, picture, process
 
 Found = list[tuple[str, float]]
 

@@ -147,8 +147,8 @@ def test_cost_prints_the_papers_figures(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("where", "words", "said"),
     [
-        ("training.run.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to go on"),
-        ("studies.tuning.tune", ["tune", "small", "--trials", "1"], "again to go on"),
+        ("training.run.train", ["train", "--recipe", "small", "--data", "set"], "again with --resume to resume"),
+        ("studies.tuning.tune", ["tune", "small", "--trials", "1"], "again to resume"),
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(

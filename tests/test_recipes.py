@@ -148,6 +148,46 @@ def test_an_unknown_field_names_the_nearest(override: str, field: str, nearest: 
     assert f"unknown field {field}; the nearest field is {nearest}" in message
 
 
+def test_losses_are_one_mapping(write: Any) -> None:
+    mine = write("base: small\nloss: {identity: {weight: 0.5}, triplet: 2, my.losses:Focal: {gamma: 2}, bridge: 0.25}")
+    loss = load_recipe(mine).loss
+    assert (loss.identity, loss.triplet.weight, loss.triplet.kind) == (0.5, 2, "weighted")
+    assert loss.others == {"my.losses:Focal": {"gamma": 2}, "bridge": {"weight": 0.25}}
+    overrides = ["loss.my.losses:Focal.gamma=3", "loss.my.losses:Focal=0.5", "loss.identity.weight=3", "loss.overlap=4"]
+    recipe = load_recipe(mine, overrides)
+    assert recipe.loss.others["my.losses:Focal"] == {"gamma": 3, "weight": 0.5}
+    assert (recipe.loss.identity, recipe.loss.overlap.weight, recipe.loss.overlap.separation) == (3, 4, 50)
+    written = recipe.to_dict()
+    assert written["loss"]["my.losses:Focal"] == {"gamma": 3, "weight": 0.5}
+    assert written["loss"]["identity"] == 3
+    assert parse_recipe(json.loads(json.dumps(written))) == recipe
+    alone = ["loss.identity=0", "loss.triplet=0", "loss.hetero_center=0", "loss.overlap=0"]
+    assert load_recipe("small", [*alone, "loss.bridge=1"]).loss.others == {"bridge": {"weight": 1}}
+    assert "all parts of loss have weight 0" in error_of("small", *alone)
+
+
+def test_methods_may_be_references() -> None:
+    recipe = load_recipe("small", ["model.methods.my.methods:Mix.share=0.5", "model.methods.bridge.weight=2"])
+    assert recipe.model.methods == {"my.methods:Mix": {"share": 0.5}, "bridge": {"weight": 2}}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("loss.overlp.weight=1", "unknown field loss.overlp; the nearest field is loss.overlap"),
+        ("loss.others={}", "unknown field loss.others; the nearest field is loss"),
+        ("loss.NAME=1", "unknown field loss.NAME; the nearest field is loss"),
+        ("loss.identity.weight=yes", "loss.identity={'weight': True}: value error, expected a weight, got a yes or no"),
+        ("loss.identity=yes", "loss.identity=True: expected float, got a yes or no"),
+        ("loss.triplet=yes", "loss.triplet=True: input should be a dictionary"),
+        ("loss.bridge=yes", "loss.bridge=True: input should be a valid dictionary"),
+        ("loss.my:Loss={when: 2020-01-01}", "loss.my:Loss.when=datetime.date(2020, 1, 1): input was not a valid JSON"),
+    ],
+)
+def test_a_bad_loss_is_named(override: str, message: str) -> None:
+    assert message in error_of("sysu-dfw", override)
+
+
 def test_an_unknown_field_near_nothing_lists_the_groups() -> None:
     assert "the groups are data, data.synthetic, data.synthetic.dial, loss, loss.hetero_center" in error_of(
         "sysu-dfw", "zzzzzzzz=1"

@@ -20,7 +20,7 @@ from vireid.methods import METHODS
 from vireid.models.cost import count_macs, count_parameters
 from vireid.models.network import build_network
 from vireid.recipes import load_recipe, shipped_recipes
-from vireid.reporting.pictures import stage_maps
+from vireid.report.pictures import stage_maps
 from vireid.reproduce.systems import VARIANTS, systems
 from vireid.training.checkpoint import load_run
 from vireid.training.features import FEATURES, embed

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
     TypeAdapter,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -189,15 +189,6 @@ class OverlapConfig:
     """Of the spatial softmax, in units of the response; towards 0 the soft centre becomes the hard one."""
 
 
-def _plain_weight(value: Any) -> Any:
-    """Take the identity loss, whose only setting is its weight, in the form of the others, {weight: w}."""
-    if isinstance(value, dict) and set(value) == {"weight"}:
-        value = value["weight"]
-        if isinstance(value, bool):
-            raise ValueError("expected a weight, got a yes or no")
-    return value
-
-
 @dataclass(frozen=True, config=_STRICT)
 class LossConfig:
     """The objective, a weighted sum of losses; by default eq. 7: lambda * L_op + L_hc_tri + L_ReID.
@@ -206,7 +197,7 @@ class LossConfig:
     here are `others`.
     """
 
-    identity: Annotated[float, Field(ge=0), BeforeValidator(_plain_weight)] = 1.0
+    identity: float = Field(default=1.0, ge=0)
     """Weight of the identity cross-entropy of each branch."""
     triplet: TripletConfig = Field(default_factory=TripletConfig)
     """Triplet part of L_ReID."""
@@ -217,19 +208,40 @@ class LossConfig:
     others: Losses = Field(default_factory=dict)
     """Any other loss, {weight: 1, OPTION: value}: a method's, an installed package's, or package.module:Class."""
 
+    @field_validator("identity", mode="before")
+    @classmethod
+    def _weigh(cls, value: Any) -> Any:
+        """Take {weight: w}, the form of all losses, for the one that has no more than a weight."""
+        if not isinstance(value, dict) or set(value) != {"weight"}:
+            return value
+        if isinstance(value["weight"], bool):
+            raise ValueError("expected a weight, got a yes or no")
+        return value["weight"]
+
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, value: Any) -> Any:
         if not isinstance(value, dict):  # constructed in Python
             return value
-        own = {name: part for name, part in value.items() if name in NAMED_LOSSES}
-        return own | {"others": {name: part for name, part in value.items() if name not in own}}
+        losses = with_weights(value)
+        own = {name: part for name, part in losses.items() if name in NAMED_LOSSES}
+        return own | {"others": {name: part for name, part in losses.items() if name not in own}}
 
     @model_serializer(mode="wrap")
     def _join(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
         fields |= fields.pop("others")
         return fields
+
+
+def with_weights(losses: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping of losses with {weight: w} where one is given as a number, its weight."""
+    return {name: {"weight": part} if is_number(part) else part for name, part in losses.items()}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value read from YAML is a number; a yes or no is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 NAMED_LOSSES = ("identity", "triplet", "hetero_center", "overlap")

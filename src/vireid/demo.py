@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vireid.data.layouts import open_dataset, synthetic_record
 from vireid.recipes import load_recipe
-from vireid.reporting.evaluate import evaluate_runs
-from vireid.reporting.page import write_evaluation
+from vireid.report.evaluation import write_evaluation
+from vireid.runs.evaluate import Evaluation, evaluate_runs
 from vireid.synthetic.settings import synthetic_set
 from vireid.synthetic.tree import write_tree
 from vireid.training.run import train
@@ -29,8 +29,10 @@ class DemoSize:
     seed: int = 0
 
 
-def run_demo(out: Path, bars: Bars, size: DemoSize | None = None, overrides: tuple[str, ...] = ()) -> Path:
-    """Render a set beside ``out``, train the ``demo`` recipe into ``out``, evaluate it, and return the report.
+def run_demo(
+    out: Path, bars: Bars, size: DemoSize | None = None, overrides: tuple[str, ...] = ()
+) -> tuple[Evaluation, Path]:
+    """Render a set beside ``out``, train the ``demo`` recipe into ``out``, evaluate it; return evaluation and report.
 
     What an earlier, interrupted or finished, demo left is used.
 
@@ -61,4 +63,4 @@ def run_demo(out: Path, bars: Bars, size: DemoSize | None = None, overrides: tup
         raise VireidError(f"{data}: rendered with other settings or by another version; delete it and {out}")
     train(recipe, open_dataset(data), out, resume=True, progress=bars("images decoded"))
     evaluation = evaluate_runs([out], data, progress=bars("images embedded"))
-    return write_evaluation(evaluation, out)[1]
+    return evaluation, write_evaluation(evaluation, out)[1]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from vireid.machine import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,7 +26,7 @@ def in_threads(
     The first exception, also one of ``progress``, stops the work that has not begun and is raised.
     """
     results: list[Result] = []
-    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         for result in pool.map(function, items):
             results.append(result)
             if progress is not None:

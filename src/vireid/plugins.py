@@ -69,18 +69,28 @@ def check_embedded(kind: Kind, names: Iterable[str], field: str) -> None:
     Raises:
         VireidError: a reference to anything else.
     """
+    for name in untrusted(kind, names):
+        raise VireidError(
+            f"{field}: {name} is code that no installed package offers, and a run folder may not name it; if you trust "
+            f"it, set {TRUST}={package_of(name)} or install a package that has it as an entry point of {GROUPS[kind]}"
+        )
+
+
+def package_of(reference: str) -> str:
+    """Return ``package`` of ``package.module:Class``."""
+    return reference.partition(":")[0].partition(".")[0]
+
+
+def untrusted(kind: Kind, names: Iterable[str]) -> list[str]:
+    """Return the names that `check_embedded` refuses."""
     trusted = {"vireid", *(part.strip() for part in os.environ.get(TRUST, "").split(","))}
+    found = []
     for name in names:
-        match = _REFERENCE.fullmatch(name)
-        if match is None:
-            continue
-        parts = match[1].split(".")
-        if trusted.isdisjoint(".".join(parts[: end + 1]) for end in range(len(parts))) and name not in _offered(kind):
-            raise VireidError(
-                f"{field}: {name} is code that no installed package offers, and a run folder may not name it; if you "
-                f"trust that code, set {TRUST}={parts[0]} or install a package with it as an entry point of "
-                f"{GROUPS[kind]}"
-            )
+        parts = name.partition(":")[0].split(".")
+        packages = {".".join(parts[: end + 1]) for end in range(len(parts))}
+        if is_reference(name) and trusted.isdisjoint(packages) and name not in _offered(kind):
+            found.append(name)
+    return found
 
 
 def find(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # the command line needs the names below before it needs PyTorch
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
 
 Layout = Literal["sysu", "regdb", "llcm", "folder"]
 
@@ -91,5 +91,7 @@ class Features:
 
     def __getitem__(self, rows: Tensor | npt.NDArray[np.int64] | slice) -> Features:
         """Return the given rows, in the given order."""
+        import torch
+
         index = rows if isinstance(rows, slice) else torch.as_tensor(rows)
         return Features(self.embeddings[index], self.identities[index], self.cameras[index], self.modalities[index])

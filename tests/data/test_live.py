@@ -13,7 +13,7 @@ from tests.tiny import tiny_recipe
 from vireid.config import DataConfig, DialConfig, SyntheticConfig
 from vireid.data.layouts import open_data, open_dataset, open_pixels
 from vireid.data.live import ROOT, live_dataset, live_settings
-from vireid.reporting.evaluate import evaluate_runs
+from vireid.runs.evaluate import evaluate_runs
 from vireid.synthetic import write_tree
 from vireid.training.run import train
 from vireid.types import Dataset, Layout, VireidError

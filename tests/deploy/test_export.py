@@ -15,7 +15,7 @@ from vireid.deploy.export import export_run
 from vireid.deploy.load import OnnxEmbedder, load_embedder
 from vireid.deploy.run import RunEmbedder
 from vireid.figures.heatmaps import response_map
-from vireid.reporting.features import write_features
+from vireid.runs.embed import write_features
 from vireid.training.checkpoint import load_run
 from vireid.types import Modality, VireidError
 

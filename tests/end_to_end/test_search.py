@@ -19,9 +19,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from tests.search.milvus_server import milvus_server
-from tests.search.page.desk import Desk
-from vireid.search.store import open_gallery
+from tests.gallery.milvus_server import milvus_server
+from tests.service.page.desk import Desk
+from vireid.gallery.store import open_gallery
 from vireid.types import VireidError
 
 PROGRAM = Path(sys.executable).with_name("vireid")

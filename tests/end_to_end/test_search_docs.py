@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.milvus_server import free_port
+from tests.gallery.milvus_server import free_port
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
 

@@ -1,70 +1,45 @@
-"""docs/adding-a-method.md as it stands: its two files in a copy of the package, and nothing else."""
+"""docs/adding-a-method.md as it stands: its two files in a copy of the package, and its method outside it."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.tiny import OVERRIDES
-from tests.trees import write_folder
+from tests.pages import ROOT, copy_package, files_of, read_page, run_commands, run_python
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "adding-a-method.md").read_text()
-RUNNER = """
-from vireid.cli import main
-
-if __name__ == "__main__":  # cost measures in a process of its own
-    for line in {lines}:
-        try:
-            main(line)
-        except SystemExit as stop:
-            assert not stop.code, (line, stop.code)
-"""
+PAGE = read_page("adding-a-method.md")
+FILES = files_of(PAGE)
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package with the page's two files in the places it names."""
-    copy = tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    files = re.findall(r"`(src/\S+)`:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert [Path(name).suffix for name, _ in files] == [".py", ".yaml"]
-    for name, text in files:
-        assert not (copy / name).exists()
-        (copy / name).write_text(text)
-    return copy
-
-
-def run(package: Path, *words: str) -> str:
-    """Run Python with the copied package in ``package``'s folder."""
-    path = os.pathsep.join([str(package / "src"), str(ROOT)])
-    environment = {**os.environ, "PYTHONPATH": path, "VIREID_CACHE": str(package / "cache"), "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, *words], cwd=package, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """A folder with a copy of the package's source that has the page's two files in the places it names."""
+    folder = tmp_path_factory.mktemp("copy")
+    copy_package(folder)
+    assert [Path(name).suffix for name in FILES] == [".py", ".yaml"]
+    for name, text in FILES.items():
+        assert not (folder / name).exists()
+        (folder / name).write_text(text)
+    return folder
 
 
 def test_its_commands_run(package: Path) -> None:
-    write_folder(package / "synvi-1", [f"p{i}" for i in range(6)], images=2, size=(48, 32))
-    commands = [line.split() for line in re.search(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL)[1].splitlines()]  # type: ignore[index]
-    assert {words[0] for words in commands} == {"vireid"}
-    overrides = [*OVERRIDES, "schedule.epochs=1", "schedule.milestones=[]"]
-    lines = [words[1:] + (overrides if words[1] in ("train", "cost") else []) for words in commands]
-    (package / "run.py").write_text(RUNNER.format(lines=lines))
-    run(package, "run.py")
+    run_commands(PAGE, package, package / "src")
     assert (package / "runs" / "mix" / "evaluation").is_dir()
     assert (package / "runs" / "mix-0.2" / "model.safetensors").is_file()
 
 
 def test_the_conformance_tests_find_it(package: Path) -> None:
     test = str(ROOT / "tests" / "methods" / "test_conformance.py")
-    said = run(package, "-m", "pytest", test, "-k", "mix_style", "-c", str(ROOT / "pyproject.toml"))
+    words = ["-m", "pytest", test, "-k", "mix_style", "-c", str(ROOT / "pyproject.toml")]
+    said = run_python(package, package / "src", *words)
     assert re.search(r"\b11 passed", said), said
+
+
+def test_the_same_file_works_outside_the_package(tmp_path: Path) -> None:
+    (tmp_path / "my_methods").mkdir()
+    (tmp_path / "my_methods" / "mix_style.py").write_text(FILES["src/vireid/methods/mix_style.py"])
+    run_commands(PAGE, tmp_path, ROOT / "src", block=1)
+    assert (tmp_path / "runs" / "outside" / "evaluation").is_dir()

@@ -1,4 +1,4 @@
-"""The command line: one verb per job, no logic of its own."""
+"""The command line: one verb per job, no logic of its own. A verb's module is loaded when the verb is asked for."""
 
 from __future__ import annotations
 
@@ -10,37 +10,55 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+import vireid
+from vireid.types import VireidError
+
 # Read when PyTorch is first imported: threads that wait spin for microseconds and then sleep. A little slower than
 # endless spinning on an idle machine, much faster where another process wants the core (docs/performance.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
-import torch
+VERBS = {
+    "demo": ("runs:demo", "Render a day-and-night set, train the full method on it, evaluate it, write a report."),
+    "data": ("data:data", "Check a data set, or render a synthetic one."),
+    "train": ("train:train", "Train a recipe on a data set's training identities."),
+    "evaluate": ("runs:evaluate", "Evaluate a run, or the mean of several, and write results and a report."),
+    "score": ("runs:score", "Score features of any model: CMC, mAP and mINP of queries against a gallery."),
+    "embed": ("runs:embed", "Write the features of a data set's test part, or of loose images."),
+    "cost": ("runs:cost", "Print parameters, multiply-accumulates, peak memory and speed of embedding (Table 2)."),
+    "export": ("deploy:export", "Write a run in another format, after comparing its features with PyTorch's."),
+    "gallery": ("gallery:gallery", "Keep embedded images, and find a person among them."),
+    "serve": ("serve:serve", "Serve a gallery: a page to search with, and a REST interface."),
+    "token": ("serve:token", "Create, list and revoke the tokens that a service asks for."),
+    "reproduce": ("reproduce:reproduce", "Train what a table or figure of the paper needs, and write it."),
+    "noise": ("studies:noise", "Score runs under noise, blur, low light, occlusion, JPEG and fog."),
+    "scale": ("studies:scale", "Measure time and memory of ranking, scoring and re-ranking against gallery size."),
+    "tune": ("studies:tune", "Search a recipe's settings on held-out training identities."),
+}
+"""Where each verb is, and the line about it that `vireid --help` shows without loading it."""
 
-import vireid
-from vireid.cli.data import data
-from vireid.cli.deploy import export
-from vireid.cli.gallery import gallery
-from vireid.cli.options import fields_table
-from vireid.cli.reproduce import reproduce
-from vireid.cli.runs import cost, demo, embed, evaluate, score, train
-from vireid.cli.serve import serve, token
-from vireid.cli.studies import noise, scale
-from vireid.cli.tune import tune
-from vireid.types import VireidError
 
-app = App(
-    name="vireid",
-    help="Find the same person across day and night cameras: visible-infrared person re-identification.",
-    version=vireid.__version__,
-    help_format="markdown",
-    suppress_keyboard_interrupt=False,  # main says how to go on
-)
-app.command(demo)
-app.command(data)
-app.command(gallery)
-app.command(train, help_epilogue=fields_table())
-for verb in (evaluate, score, cost, embed, export, reproduce, noise, scale, tune, serve, token):
-    app.command(verb)
+def make_app(verb: str | None = None) -> App:
+    """Return the command line. ``verb`` is the one that was typed: its help is its docstring, and not one line."""
+    app = App(
+        name="vireid",
+        help="Find the same person across day and night cameras: visible-infrared person re-identification.",
+        version=vireid.__version__,
+        help_format="markdown",
+        suppress_keyboard_interrupt=False,  # main says how to resume
+    )
+    for name, (place, line) in VERBS.items():
+        more = _more_help(name) if name == verb else {"help": line}
+        app.command(f"vireid.cli.{place}", name=name, **more)
+    app.register_install_completion_command(help="Install completion of verbs and options for your shell.")
+    return app
+
+
+def _more_help(verb: str) -> dict[str, str]:
+    if verb != "train":
+        return {}
+    from vireid.cli.train import fields_table
+
+    return {"help_epilogue": fields_table()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = lambda message, *_: print(f"vireid: warning: {message}", file=sys.stderr)
     try:
+        app = make_app(words[0] if words else None)
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except VireidError as error:
@@ -56,13 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{' '.join(str(error).split())} See vireid --help.", 2)
     except KeyboardInterrupt:
         how = " with --resume" if list(words[:1]) == ["train"] else ""
-        _fail(f"interrupted; run the same command again{how} to go on", 130)
+        _fail(f"interrupted; run the same command again{how} to resume", 130)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():  # as of `vireid score ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
             sys.exit(141)
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path and its permissions", 2)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # PyTorch's, which need not have been loaded
+            raise
         _fail("out of GPU memory; lower data.identities, data.images or the image size", 2)
     sys.exit(status or 0)
 

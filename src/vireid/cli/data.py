@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from rich.console import Console
 
-from vireid.cli.options import Data, Flag, Json, bars, print_json
+from vireid.cli.options import Data, Flag, Json, bars, print_json, print_tables
 from vireid.config import DialConfig
 from vireid.types import Layout, VireidError
 
@@ -23,38 +22,38 @@ def data_check(path: Data, *, as_json: Json = False) -> int:
     Exit status 1 where something is wrong. Example: `vireid data check ~/data/SYSU-MM01`
     """
     from vireid.data.check import check
-    from vireid.reporting.terminal import check_tables
+    from vireid.report.terminal import check_tables
 
     with bars() as bar:
         report = check(path, progress=bar("images opened"))
     if as_json:
         print_json(asdict(report) | {"root": str(report.root), "ok": report.ok})
     else:
-        for table in check_tables(report):
-            Console().print(table)
+        print_tables(*check_tables(report))
     return 0 if report.ok else 1
 
 
 @data.command(name="render")
 def data_render(
-    out: Annotated[Path, Parameter(help="Folder to write; must not exist or be empty.")],
+    out: Annotated[Path, Parameter(help="Folder to write; must be new or empty.")],
     *,
     like: Annotated[Layout, Parameter(help="Layout of the tree.")] = "sysu",
     ids: Annotated[int | None, Parameter(help="Identities; by default as many as the real set has.")] = None,
     images: Annotated[
         int | None, Parameter(help="Images per identity and camera; by default as many as the real set has.")
     ] = None,
-    seed: Annotated[int, Parameter(help="Same seed, same bytes.")] = 0,
-    difficulty: Annotated[float, Parameter(help="From 0, clean, to 1, hard; of all parts that are not given.")] = 0.3,
+    seed: Annotated[int, Parameter(help="Seed of people, cameras and views; same seed, same bytes.")] = 0,
+    difficulty: Annotated[float, Parameter(help="Difficulty of parts not given, from 0, clean, to 1, hard.")] = 0.3,
     dial: Annotated[DialConfig, Parameter(name="*")] = DialConfig(),  # noqa: B008 - immutable
-    height: Annotated[int, Parameter(help="Of the images in pixels.")] = 288,
-    width: Annotated[int, Parameter(help="Of the images in pixels.")] = 144,
+    height: Annotated[int, Parameter(help="Image height in pixels.")] = 288,
+    width: Annotated[int, Parameter(help="Image width in pixels.")] = 144,
     infrared: Annotated[
-        Literal["near", "thermal"] | None, Parameter(help="By default thermal for regdb, near for the others.")
+        Literal["near", "thermal"] | None,
+        Parameter(help="Infrared spectrum; by default thermal for regdb, else near."),
     ] = None,
-    masks: Annotated[bool, Flag, Parameter(help="Write the people's silhouettes too.")] = False,
+    masks: Annotated[bool, Flag, Parameter(help="Silhouettes of the people, as files beside the images.")] = False,
     standard: Annotated[
-        str | None, Parameter(help="A standard set, synvi-1; it decides everything but the folder.")
+        str | None, Parameter(help="Name of a standard set, synvi-1, which decides everything but the folder.")
     ] = None,
 ) -> None:
     """Render a synthetic day-and-night set in the layout and, by default, the size of a real one.
@@ -84,3 +83,4 @@ def data_render(
             write_standard(out, standard, bar("images rendered"))
         else:
             write_tree(out, settings, bar("images rendered"))
+    print(f"The set is {out}\n\nNext: vireid data check {out}")

@@ -13,13 +13,14 @@ from vireid.cli.options import Flag, Run, bars
 def export(
     run: Run,
     *,
-    format: Annotated[Literal["onnx"], Parameter(help="Of the files.")] = "onnx",
-    int8: Annotated[bool, Flag, Parameter(help="Quantise to 8 bits, with scales from training images.")] = False,
+    format: Annotated[Literal["onnx"], Parameter(help="Format of the files.")] = "onnx",
+    int8: Annotated[bool, Flag, Parameter(help="Quantisation to 8 bits, with scales from training images.")] = False,
     out: Annotated[
-        Path | None, Parameter(help="Folder to write; RUN/onnx or RUN/onnx-int8 by default. An older export goes.")
+        Path | None,
+        Parameter(help="Folder to write or replace; `RUN/onnx` or `RUN/onnx-int8` by default."),
     ] = None,
     data: Annotated[
-        Path | None, Parameter(help="Root of the run's data set; by default where it was in training.")
+        Path | None, Parameter(help="Root folder of the run's data set; by default where it was in training.")
     ] = None,
 ) -> None:
     """Write a run as ONNX files, after comparing their features with PyTorch's on test images.

@@ -11,31 +11,30 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 
-from vireid.cli.options import Flag, Json, bars, print_json
+from vireid.cli.options import Flag, Json, bars, print_json, print_tables
 from vireid.types import Modality
 
 if TYPE_CHECKING:
-    from vireid.search.records import Gallery, Where
+    from vireid.gallery.records import Gallery, Where
 
 gallery = App(name="gallery", help="Keep embedded images, and find a person among them.")
 
-Store = Annotated[str, Parameter(help="Folder of the gallery, or http://host:19530 of a Milvus server (/COLLECTION).")]
+Store = Annotated[str, Parameter(help="Gallery: a folder, or http://host:19530/COLLECTION of a Milvus server.")]
 Model = Annotated[
-    Path | None, Parameter(help="Run or exported model; only the first add needs it, the gallery remembers.")
+    Path | None, Parameter(help="Run or exported model; needed for the first add only, the gallery remembers it.")
 ]
 Kind = Literal["visible", "infrared"]
-From = Annotated[str | None, Parameter(name="--from", help="Only images from this time on, 2024-05-01T12:00:00Z.")]
-To = Annotated[str | None, Parameter(name="--to", help="Only images before this time.")]
-Cameras = Annotated[tuple[str, ...], Parameter(name="--camera", negative="", help="Only this camera; repeatable.")]
-Tracks = Annotated[tuple[str, ...], Parameter(name="--track", negative="", help="Only this track; repeatable.")]
-OfKind = Annotated[Kind | None, Parameter(help="Only images of this modality.")]
+From = Annotated[str | None, Parameter(name="--from", help="Earliest time, such as 2024-05-01T12:00:00Z.")]
+To = Annotated[str | None, Parameter(name="--to", help="Time before which the images were taken.")]
+Cameras = Annotated[tuple[str, ...], Parameter(name="--camera", negative="", help="Camera of the images; repeatable.")]
+Tracks = Annotated[tuple[str, ...], Parameter(name="--track", negative="", help="Track of the images; repeatable.")]
+OfKind = Annotated[Kind | None, Parameter(help="Modality of the images, where only one is meant.")]
 
 
 @contextmanager
 def _open(place: str) -> Iterator[Gallery]:
-    from vireid.search.store import open_gallery
+    from vireid.gallery.store import open_gallery
 
     gallery = open_gallery(place)
     try:
@@ -52,8 +51,8 @@ def _where(
     tracks: tuple[str, ...] = (),
     not_cameras: tuple[str, ...] = (),
 ) -> Where:
-    from vireid.search.records import Where
-    from vireid.search.times import parse_time
+    from vireid.gallery.records import Where
+    from vireid.gallery.times import parse_time
 
     return Where(
         modality=None if modality is None else Modality[modality.upper()],
@@ -70,13 +69,17 @@ def add(
     store: Store,
     *images: Annotated[str, Parameter(help="Image files, folders, quoted patterns; or one video with --boxes.")],
     model: Model = None,
-    modality: Annotated[Kind | None, Parameter(help="Of the images; a manifest may say it too.")] = None,
+    modality: Annotated[Kind | None, Parameter(help="Modality of the images; a manifest may give it instead.")] = None,
     camera: Annotated[str, Parameter(help="Name of the camera.")] = "",
-    time: Annotated[str | None, Parameter(help="When, 2024-05-01T12:00:00Z; of a video, when it begins.")] = None,
-    track: Annotated[str | None, Parameter(help="Name of the tracklet.")] = None,
+    time: Annotated[
+        str | None, Parameter(help="Time of the images or of a video's first frame, 2024-05-01T12:00:00Z.")
+    ] = None,
+    track: Annotated[str | None, Parameter(help="Name of the track.")] = None,
     manifest: Annotated[Path | None, Parameter(help="CSV or Parquet: path, modality, camera, time, track.")] = None,
-    boxes: Annotated[Path | None, Parameter(help="CSV of the video's boxes: frame, x, y, w, h, track.")] = None,
-    dtype: Annotated[Literal["float16", "float32"], Parameter(help="How a new gallery keeps vectors.")] = "float16",
+    boxes: Annotated[Path | None, Parameter(help="CSV file of the video's boxes: frame, x, y, w, h, track.")] = None,
+    dtype: Annotated[
+        Literal["float16", "float32"], Parameter(help="Number format of vectors in a new gallery.")
+    ] = "float16",
     as_json: Json = False,
 ) -> int:
     """Embed images and add them; go on where an interrupted command stopped; report unreadable ones at the end.
@@ -84,11 +87,11 @@ def add(
     Exit status 1 where an image could not be read. Example:
     `vireid gallery add yard day/ --model runs/demo --modality visible --camera gate`
     """
-    from vireid.search.asking import model_of
-    from vireid.search.ingest import add_images, collect
-    from vireid.search.sources import About
-    from vireid.search.store import open_gallery
-    from vireid.search.times import parse_time
+    from vireid.gallery.answer import model_of
+    from vireid.gallery.store import open_gallery
+    from vireid.gallery.times import parse_time
+    from vireid.ingest.add import add_images, collect
+    from vireid.ingest.sources import About
 
     kind = None if modality is None else Modality[modality.upper()]
     about = About(kind, camera, None if time is None else parse_time(time, "--time"), track)
@@ -118,28 +121,28 @@ def list_(
     track: Tracks = (),
     start: From = None,
     stop: To = None,
-    limit: Annotated[int, Parameter(validator=Number(gte=0, lte=10**9), help="Most lines to show.")] = 50,
+    limit: Annotated[int, Parameter(validator=Number(gte=0, lte=10**9), help="Largest number of lines to show.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Show what a gallery holds: model, cameras, times, and its entries in the order of their ids.
 
     Example: `vireid gallery list yard --camera gate --from 2024-05-01`
     """
-    from vireid.search.present import entries_table
+    from vireid.gallery.display import entries_table
 
     with _open(store) as opened:
         info, entries = opened.info(), opened.entries(_where(modality, camera, start, stop, track), limit)
     if as_json:
         print_json({"gallery": info.to_dict(), "entries": [entry.to_dict() for entry in entries]})
     else:
-        Console().print(entries_table(info, entries))
+        print_tables(entries_table(info, entries))
 
 
 @gallery.command
 def remove(
     store: Store,
     *,
-    id: Annotated[tuple[str, ...], Parameter(negative="", help="Id of an image, or how it begins; repeatable.")] = (),
+    id: Annotated[tuple[str, ...], Parameter(negative="", help="Id of an image, or its start; repeatable.")] = (),
     modality: OfKind = None,
     camera: Cameras = (),
     track: Tracks = (),
@@ -150,7 +153,7 @@ def remove(
 
     Example, for keeping four weeks: `vireid gallery remove yard --to 2024-05-01`
     """
-    from vireid.search.querying import whole_id
+    from vireid.gallery.query import whole_id
 
     where = _where(modality, camera, start, stop, track)
     with _open(store) as opened:
@@ -164,7 +167,7 @@ def verify(store: Store) -> int:
 
     Exit status 1 where something is. Example: `vireid gallery verify yard`
     """
-    from vireid.search.upkeep import store_of
+    from vireid.gallery.store import store_of
 
     with _open(store) as opened:
         problems = store_of(opened).problems()
@@ -181,7 +184,7 @@ def compact(store: Store) -> None:
 
     Example: `vireid gallery compact yard`
     """
-    from vireid.search.upkeep import store_of
+    from vireid.gallery.store import store_of
 
     with _open(store) as opened:
         store_of(opened).compact()
@@ -189,12 +192,12 @@ def compact(store: Store) -> None:
 
 
 @gallery.command
-def export(store: Store, out: Annotated[Path, Parameter(help="The .parquet file to write.")]) -> None:
+def export(store: Store, out: Annotated[Path, Parameter(help="File to write, .parquet.")]) -> None:
     """Write all entries, vectors and thumbnails into a Parquet file for other programs.
 
     Example: `vireid gallery export yard yard.parquet`
     """
-    from vireid.search.copying import write_parquet
+    from vireid.gallery.transfer import write_parquet
 
     with _open(store) as opened, bars() as bar:
         count = write_parquet(opened, out, bar("images"))
@@ -202,12 +205,12 @@ def export(store: Store, out: Annotated[Path, Parameter(help="The .parquet file 
 
 
 @gallery.command
-def migrate(store: Store, target: Annotated[str, Parameter(help="The other place: a folder or a server.")]) -> None:
+def migrate(store: Store, target: Annotated[str, Parameter(help="Place of the copy: a folder or a server.")]) -> None:
     """Copy a gallery to another place and compare the copy, image by image; the old one stays.
 
     Example: `vireid gallery migrate yard http://localhost:19530/yard`
     """
-    from vireid.search.copying import copy_gallery, open_copy
+    from vireid.gallery.transfer import copy_gallery, open_copy
 
     with _open(store) as opened, bars() as bar:
         copy = open_copy(opened, store, target)
@@ -223,25 +226,25 @@ def migrate(store: Store, target: Annotated[str, Parameter(help="The other place
 def search(
     store: Store,
     *images: Annotated[str, Parameter(help="Images of one person: files, folders or quoted patterns.")],
-    modality: Annotated[Kind, Parameter(help="Of the images given here.")],
-    top: Annotated[int, Parameter(help="Matches to show.")] = 20,
+    modality: Annotated[Kind, Parameter(help="Modality of the query images.")],
+    top: Annotated[int, Parameter(help="Number of matches to show.")] = 20,
     model: Model = None,
     camera: Cameras = (),
-    not_camera: Annotated[tuple[str, ...], Parameter(negative="", help="Not this camera; repeatable.")] = (),
+    not_camera: Annotated[tuple[str, ...], Parameter(negative="", help="Camera to leave out; repeatable.")] = (),
     start: From = None,
     stop: To = None,
-    rerank: Annotated[bool, Flag, Parameter(help="Put a shortlist into k-reciprocal order.")] = False,
-    by_track: Annotated[bool, Flag, Parameter(help="Count and show tracks, not images.")] = False,
+    rerank: Annotated[bool, Flag, Parameter(help="k-reciprocal re-ranking of a shortlist.")] = False,
+    by_track: Annotated[bool, Flag, Parameter(help="Tracks instead of images in the answer.")] = False,
     as_json: Json = False,
-    html: Annotated[Path | None, Parameter(help="Write a page with the pictures.")] = None,
+    html: Annotated[Path | None, Parameter(help="HTML page to write, with the pictures.")] = None,
 ) -> None:
     """Find a person: rank the gallery by similarity to one or several images of them.
 
     Example: `vireid gallery search yard night.png --modality infrared --top 20 --not-camera gate`
     """
-    from vireid.search.asking import ask, model_of
-    from vireid.search.present import answer_table, write_page
-    from vireid.search.store import open_gallery
+    from vireid.gallery.answer import ask, model_of
+    from vireid.gallery.display import answer_table, write_page
+    from vireid.gallery.store import open_gallery
 
     where = _where(None, camera, start, stop, not_cameras=not_camera)
     embedder, folder = model_of(store, model)
@@ -258,4 +261,4 @@ def search(
     if as_json:
         print_json(answer.to_dict())
     else:
-        Console().print(answer_table(answer))
+        print_tables(answer_table(answer))

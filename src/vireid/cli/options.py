@@ -1,41 +1,39 @@
-"""Options that several verbs share, progress bars and JSON."""
+"""Options that several verbs share, progress bars, tables and JSON. Imports what every verb needs and no more."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-from vireid.recipes import recipe_fields, shipped_recipes
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from vireid.evaluation.ranked import Method
 
 Data = Annotated[Path, Parameter(help="Root folder of SYSU-MM01, RegDB, LLCM, or a plain folder set.")]
 OwnData = Annotated[
     Path | None,
-    Parameter(help="Root folder of the data set; none where a recipe renders its own (data.kind=synthetic)."),
+    Parameter(help="Root folder of the data set; none where the recipe renders its own (data.kind=synthetic)."),
 ]
 Flag = Parameter(negative="")
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
-Recipe = Annotated[str, Parameter(help=f"A YAML file or one of {', '.join(shipped_recipes())}.")]
-Run = Annotated[Path, Parameter(help="Run folder that vireid train wrote.")]
-Model = Annotated[Path, Parameter(help="Run folder of vireid train, or exported folder of vireid export.")]
-Rerank = Annotated[bool, Flag, Parameter(help="Add lines with k-reciprocal re-ranking.")]
-ExpandQueries = Annotated[bool, Flag, Parameter(help="Add lines with query expansion.")]
-CameraAware = Annotated[bool, Flag, Parameter(help="Add lines with similarities corrected per camera pair.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="JSON instead of a table.")]
+Recipe = Annotated[str, Parameter(help="YAML file, or name of a shipped recipe (`vireid train --help` lists them).")]
+Overrides = Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields.")]
+Run = Annotated[Path, Parameter(help="Run folder that `vireid train` wrote.")]
+Model = Annotated[Path, Parameter(help="Run folder of `vireid train`, or exported folder of `vireid export`.")]
+Rerank = Annotated[bool, Flag, Parameter(help="Additional lines with k-reciprocal re-ranking.")]
+ExpandQueries = Annotated[bool, Flag, Parameter(help="Additional lines with query expansion.")]
+CameraAware = Annotated[bool, Flag, Parameter(help="Additional lines with similarities corrected per camera pair.")]
 
-
-def fields_table() -> str:
-    """Return all recipe fields as a markdown table."""
-    rows = [f"| `{name}` | `{default}` | {text} |" for name, _, default, text in recipe_fields()]
-    return "\n".join(["**Recipe fields**", "", "| field | default | meaning |", "|---|---|---|", *rows])
+_PIPED_WIDTH = 160
+"""Columns of a table where standard output is no terminal."""
 
 
 def beside(rerank: bool, expand_queries: bool, camera_aware: bool) -> tuple[Method, ...]:
@@ -53,9 +51,24 @@ def print_json(content: dict[str, Any]) -> None:
     print(json.dumps(content, indent=2, allow_nan=False))
 
 
+def print_tables(*tables: RenderableType) -> None:
+    """Print tables to standard output, wide where that is a file or a pipe."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    for table in tables:
+        console.print(table)
+
+
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars on standard error, made when the work they are for begins and gone when it ends."""
+    """Progress on standard error: bars on a terminal, elsewhere one line for each finished piece of work."""
+    if not sys.stderr.isatty():
+        yield _line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=Console(stderr=True))
 
@@ -78,3 +91,14 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     finally:
         if progress.live.is_started:  # else stop would print an empty line
             progress.stop()
+
+
+def _line(name: str) -> Callable[[int, int], None]:
+    began: list[float] = []
+
+    def update(done: int, total: int) -> None:
+        began[:] = began or [monotonic()]
+        if done == total:
+            print(f"{name}: {total:,} in {monotonic() - began.pop():.0f} s", file=sys.stderr, flush=True)
+
+    return update

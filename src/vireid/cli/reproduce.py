@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from vireid.cli.options import Flag, bars
+from vireid.cli.options import Flag, Overrides, bars, print_tables
 
 OutOption = Annotated[Path, Parameter(help="Folder of the runs, which tables share, and of the results.")]
 
 
 def reproduce(
-    item: Annotated[str, Parameter(help="table1 to table4, fig1, fig3 to fig6, or all.")],
-    *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields in every run.")],
+    item: Annotated[str, Parameter(help="Table or figure: table1 to table4, fig1, fig3 to fig6, or all.")],
+    *overrides: Overrides,
     data: Annotated[
         Path | None, Parameter(help="Root folder of the data set; by default synvi-1 is rendered into the out folder.")
     ] = None,
@@ -28,7 +27,7 @@ def reproduce(
     ] = None,
     quick: Annotated[bool, Flag, Parameter(help="A fifth of the epochs and one seed; results say so.")] = False,
     out: OutOption = Path("reproduce"),
-    dry_run: Annotated[bool, Flag, Parameter(help="Show the plan and stop.")] = False,
+    dry_run: Annotated[bool, Flag, Parameter(help="Plan only; nothing is trained or written.")] = False,
 ) -> None:
     """Train what a table or figure of the paper needs, and write it with the printed numbers beside ours.
 
@@ -43,7 +42,7 @@ def reproduce(
 
     grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides)
     planned = plan_reproduction(item, grid)
-    Console().print(shown_plan(planned))
+    print_tables(shown_plan(planned))
     if not dry_run:
         with bars() as bar:
             planned = with_images(planned, bar("images rendered"))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from vireid.cli.options import (
     CameraAware,
@@ -17,15 +16,15 @@ from vireid.cli.options import (
     Flag,
     Json,
     Model,
+    Overrides,
     OwnData,
-    Recipe,
     Rerank,
     Run,
     bars,
     beside,
     print_json,
+    print_tables,
 )
-from vireid.recipes import load_recipe
 from vireid.types import Modality, VireidError
 
 
@@ -37,9 +36,11 @@ def demo(
     Example: `vireid demo`
     """
     from vireid.demo import run_demo
+    from vireid.report.terminal import result_tables
 
     with bars() as bar:
-        report = run_demo(out, bar)
+        evaluation, report = run_demo(out, bar)
+    print_tables(*result_tables(evaluation.results))
     program = os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else "vireid"
     print(
         f"\nThe report is {report}\n\nNext, try:\n"
@@ -50,48 +51,24 @@ def demo(
     )
 
 
-def train(
-    *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields below.")],
-    recipe: Recipe,
-    data: OwnData = None,
-    out: Annotated[Path | None, Parameter(help="Run folder; runs/RECIPE by default, with the trial for RegDB.")] = None,
-    trial: Annotated[int, Parameter(help="Split of RegDB, 1 to 10.")] = 1,
-    resume: Annotated[bool, Flag, Parameter(help="Continue the run in the folder, bit for bit.")] = False,
-) -> None:
-    """Train a recipe on a data set's training identities.
-
-    Example: `vireid train --recipe regdb-dfw --data ~/data/RegDB --trial 2 loss.overlap.weight=0.5`
-    """
-    from vireid.data.layouts import open_data
-    from vireid.training.run import train as run_training
-
-    settings = load_recipe(recipe, overrides)
-    dataset = open_data(settings.data, data, trial)
-    suffix = f"-trial{dataset.trial}" if dataset.trial else ""
-    folder = out or Path("runs") / f"{settings.name}{suffix}"
-    with bars() as bar:
-        run_training(settings, dataset, folder, resume=resume, progress=bar("images decoded"))
-    print(f"The run is {folder}\n\nNext: vireid evaluate {folder}{f' --data {data}' if data else ''}")
-
-
 def evaluate(
     *folders: Run,
     data: OwnData = None,
     out: Annotated[
-        Path | None, Parameter(help="Where results.json and report.html go; RUN/evaluation/DATA by default.")
+        Path | None, Parameter(help="Folder of results.json and report.html; `RUN/evaluation/DATA` by default.")
     ] = None,
-    trial: Annotated[int | None, Parameter(help="Split of RegDB; by default the run's own.")] = None,
+    trial: Annotated[int | None, Parameter(help="RegDB split; by default the run's own.")] = None,
     gallery: Annotated[
         Literal["official", "community"] | None,
-        Parameter(help="How SYSU-MM01 galleries are drawn; by default official where rand_perm_cam.mat is."),
+        Parameter(help="Rule that draws SYSU-MM01 galleries; by default official where rand_perm_cam.mat is."),
     ] = None,
-    multi_shot: Annotated[bool, Flag, Parameter(help="Add SYSU-MM01's multi-shot galleries.")] = False,
-    flip: Annotated[bool, Flag, Parameter(help="Add lines with flip averaging.")] = False,
+    multi_shot: Annotated[bool, Flag, Parameter(help="Additional lines for multi-shot galleries (SYSU-MM01).")] = False,
+    flip: Annotated[bool, Flag, Parameter(help="Additional lines with flip averaging.")] = False,
     rerank: Rerank = False,
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,
     against: Annotated[
-        Path | None, Parameter(help="Another run, to test the first one against by a sign-flip test over identities.")
+        Path | None, Parameter(help="Run to test the first one against, by a sign-flip test over identities.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -100,10 +77,10 @@ def evaluate(
     Example: `vireid evaluate runs/regdb-dfw-trial1 runs/regdb-dfw-trial2 --data ~/data/RegDB --rerank`
     """
     from vireid.deploy.card import write_card
-    from vireid.reporting.details import against_table
-    from vireid.reporting.evaluate import evaluate_runs
-    from vireid.reporting.page import write_evaluation
-    from vireid.reporting.terminal import plain_table, result_tables
+    from vireid.report.details import against_table
+    from vireid.report.evaluation import write_evaluation
+    from vireid.report.terminal import plain_table, result_tables
+    from vireid.runs.evaluate import evaluate_runs
 
     if not folders:
         raise VireidError(
@@ -128,17 +105,18 @@ def evaluate(
     if as_json:
         print_json(evaluation.to_dict())
     else:
-        for table in result_tables(evaluation.results):
-            Console().print(table, "")
+        print_tables(*result_tables(evaluation.results))
         if evaluation.against:
-            Console().print(plain_table(against_table(evaluation, evaluation.against)), "")
+            print_tables(plain_table(against_table(evaluation, evaluation.against)))
         print(f"Results: {results}\nReport:  {page}")
 
 
 def score(
-    file: Annotated[Path, Parameter(help="A .npz of query_* and gallery_* features, ids and cameras.")],
+    file: Annotated[Path, Parameter(help=".npz file of query_* and gallery_* features, ids and cameras.")],
     *,
-    protocol: Annotated[Literal["sysu", "regdb", "llcm", "folder"], Parameter(help="Whose rules apply.")],
+    protocol: Annotated[
+        Literal["sysu", "regdb", "llcm", "folder"], Parameter(help="Evaluation protocol, by data set.")
+    ],
     rerank: Rerank = False,
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,
@@ -149,18 +127,18 @@ def score(
     Example: `vireid score features.npz --protocol sysu --json`
     """
     from vireid.evaluation.scoring import score_file
-    from vireid.reporting.terminal import score_table
+    from vireid.report.terminal import score_table
 
     scores = score_file(file, protocol, beside(rerank, expand_queries, camera_aware))
     if as_json:
         print_json(scores)
     else:
-        Console().print(score_table(scores))
+        print_tables(score_table(scores))
 
 
 def cost(
-    *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields.")],
-    recipe: Annotated[str | None, Parameter(help="A recipe; by default the paper's baseline and full model.")] = None,
+    *overrides: Overrides,
+    recipe: Annotated[str | None, Parameter(help="Recipe; by default the paper's baseline and full model.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print parameters, multiply-accumulates, peak memory and speed of embedding (Table 2).
@@ -169,7 +147,8 @@ def cost(
     """
     from vireid.build import new_network
     from vireid.models.cost import measure_alone
-    from vireid.reporting.terminal import cost_table
+    from vireid.recipes import load_recipe
+    from vireid.report.terminal import cost_table
     from vireid.training.device import default_device
 
     names = (recipe,) if recipe else ("baseline", "regdb-dfw")
@@ -181,22 +160,22 @@ def cost(
     if as_json:
         print_json({name: c.to_dict() for name, c in costs.items()})
     else:
-        Console().print(cost_table(costs))
+        print_tables(cost_table(costs))
 
 
 def embed(
     model: Model,
-    source: Annotated[Path, Parameter(help="A data set; or, with --modality, an image or a folder of images.")],
-    out: Annotated[Path, Parameter(help="The .npz file to write.")],
+    source: Annotated[Path, Parameter(help="Data set; or, with --modality, an image or a folder of images.")],
+    out: Annotated[Path, Parameter(help="File to write, .npz.")],
     *,
-    modality: Annotated[Literal["visible", "infrared"] | None, Parameter(help="Of loose images.")] = None,
-    flip: Annotated[bool, Flag, Parameter(help="Average with the mirrored image.")] = False,
+    modality: Annotated[Literal["visible", "infrared"] | None, Parameter(help="Modality of loose images.")] = None,
+    flip: Annotated[bool, Flag, Parameter(help="Average over the image and its mirror image.")] = False,
 ) -> None:
     """Write the features of a data set's test part, or of loose images.
 
     Example: `vireid embed runs/demo photos/ features.npz --modality visible`
     """
-    from vireid.reporting.features import write_features
+    from vireid.runs.embed import write_features
 
     kind = None if modality is None else Modality[modality.upper()]
     with bars() as bar:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from rich.console import Console
 
+from vireid.cli.options import print_tables
 from vireid.types import Modality, VireidError
 
-Store = Annotated[str, Parameter(help="A gallery: its folder, or the URL of a Milvus server.")]
+Store = Annotated[str, Parameter(help="Gallery: a folder, or the URL of a Milvus server.")]
 
 token = App(name="token", help="Create, list and revoke the tokens that a service asks for.")
 
@@ -20,29 +20,29 @@ def serve(
     store: Store,
     *,
     model: Annotated[Path, Parameter(help="Run folder or exported model that the gallery was filled by.")],
-    host: Annotated[str, Parameter(help="Address to listen at; another than this machine's own needs tokens.")] = (
+    host: Annotated[str, Parameter(help="Address to listen on; any but this machine's own requires tokens.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, Parameter(help="Port to listen at; 0 takes a free one.")] = 8765,
+    port: Annotated[int, Parameter(help="Port to listen on; 0 takes a free one.")] = 8765,
     certificate: Annotated[Path | None, Parameter(help="Certificate chain in PEM, for TLS.")] = None,
-    key: Annotated[Path | None, Parameter(help="Its private key in PEM.")] = None,
-    queue: Annotated[int, Parameter(help="Requests worked on at a time; more get status 429.")] = 64,
+    key: Annotated[Path | None, Parameter(help="Private key of the certificate in PEM.")] = None,
+    queue: Annotated[int, Parameter(help="Most requests at a time; further ones get status 429.")] = 64,
 ) -> None:
     """Serve a gallery: a page to search with, and a REST interface described at /docs.
 
     Example: `vireid serve people --model runs/demo`
     """
     try:
-        from vireid.search.limits import Limits
-        from vireid.search.service import ServiceSettings
-        from vireid.search.serving import Address
-        from vireid.search.serving import serve as run
+        from vireid.service.app import ServiceSettings
+        from vireid.service.limits import Limits
+        from vireid.service.server import Address
+        from vireid.service.server import serve as run
     except ImportError as error:
         raise VireidError(f"{error.name} is not installed: install with pip install 'vireid[search]'") from error
     from vireid.deploy.load import load_embedder
-    from vireid.search.auth import state_folder
-    from vireid.search.store import open_gallery
-    from vireid.search.thresholds import score_thresholds
+    from vireid.gallery.store import open_gallery
+    from vireid.gallery.thresholds import score_thresholds
+    from vireid.service.tokens import state_folder
 
     address = Address(host, port, certificate, key)
     embedder = load_embedder(model)
@@ -58,18 +58,19 @@ def serve(
 @token.command(name="add")
 def token_add(
     store: Store,
-    name: Annotated[str, Parameter(help="Whose it is; the audit log shows it.")],
+    name: Annotated[str, Parameter(help="Name of the holder; the audit log shows it.")],
     *,
     role: Annotated[
-        Literal["search", "write", "admin"], Parameter(help="search; write: add too; admin: delete too.")
+        Literal["search", "write", "admin"],
+        Parameter(help="Role: search; write: add too; admin: delete too."),
     ] = "search",
-    days: Annotated[float, Parameter(help="Until it expires.")] = 90,
+    days: Annotated[float, Parameter(help="Days until the token expires.")] = 90,
 ) -> None:
     """Create a token and print it, once: only its hash is kept.
 
     Example: `vireid token add people alice --role write`
     """
-    from vireid.search.auth import Role, Tokens, state_folder
+    from vireid.service.tokens import Role, Tokens, state_folder
 
     print(Tokens(state_folder(store)).add(name, Role[role.upper()], days))
 
@@ -82,20 +83,20 @@ def token_list(store: Store) -> None:
     """
     from rich.table import Table
 
-    from vireid.search.auth import Tokens, state_folder
+    from vireid.service.tokens import Tokens, state_folder
 
     table = Table("Name", "Role", "Expires (UTC)")
     for one in Tokens(state_folder(store)).stored():
         table.add_row(one.name, one.role, datetime.fromtimestamp(one.expires, timezone.utc).strftime("%Y-%m-%d %H:%M"))
-    Console().print(table)
+    print_tables(table)
 
 
 @token.command(name="revoke")
-def token_revoke(store: Store, name: Annotated[str, Parameter(help="The token's name.")]) -> None:
+def token_revoke(store: Store, name: Annotated[str, Parameter(help="Name of the token.")]) -> None:
     """Revoke a token; a running service refuses it at once.
 
     Example: `vireid token revoke people alice`
     """
-    from vireid.search.auth import Tokens, state_folder
+    from vireid.service.tokens import Tokens, state_folder
 
     Tokens(state_folder(store)).revoke(name)

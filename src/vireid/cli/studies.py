@@ -1,4 +1,4 @@
-"""The verbs that answer a reviewer's questions."""
+"""The verbs on studies: robustness, scaling, tuning."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
-from vireid.cli.options import Flag, Json, OwnData, Run, bars, print_json
+from vireid.cli.options import Flag, Json, OwnData, Recipe, Run, bars, print_json, print_tables
 
 
 def noise(
     *runs: Run,
     data: OwnData = None,
     out: Annotated[Path, Parameter(help="Folder of the results; what it holds is not computed again.")] = Path("noise"),
-    gallery: Annotated[bool, Flag, Parameter(help="Corrupt the gallery as well as the queries.")] = False,
+    gallery: Annotated[bool, Flag, Parameter(help="Corruption of the gallery as well as the queries.")] = False,
     json: Json = False,
 ) -> None:
     """Score runs under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors relate to the first.
 
     Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
     """
+    from rich.table import Table
+
     from vireid.reproduce.tables import shown
     from vireid.studies.robustness import NUMBERS, noise_report, noise_table, score_runs, write_noise, write_sheet
 
@@ -39,7 +39,7 @@ def noise(
         lines = Table(*table.keys, *table.columns.values(), title=block.title)
         for row in block.rows:
             lines.add_row(*row.keys, *(shown(row.values[column]) for column in table.columns))
-        Console().print(lines)
+        print_tables(lines)
     print(f"Results: {out}")
 
 
@@ -48,7 +48,7 @@ def scale(
     sizes: Annotated[
         tuple[int, ...] | None, Parameter(help="Gallery sizes; by default 1,000 to 100,000.", consume_multiple=True)
     ] = None,
-    largest: Annotated[int, Parameter(help="Larger sizes are left out.")] = 20_000,
+    largest: Annotated[int, Parameter(help="Largest gallery to measure.")] = 20_000,
     out: Annotated[Path, Parameter(help="Folder of the results.")] = Path("scale"),
 ) -> None:
     """Measure time and peak memory of ranking, scoring and re-ranking against gallery size and number of identities.
@@ -57,6 +57,8 @@ def scale(
 
     Example: `vireid scale --largest 10000`
     """
+    from rich.table import Table
+
     from vireid.studies.scaling import SIZES, measure_all, plan, write_scale
 
     with bars() as bar:
@@ -65,5 +67,27 @@ def scale(
     lines = Table("stage", "gallery", "identities", "seconds", "peak memory, GiB")
     for one in found:
         lines.add_row(one.stage, f"{one.gallery:,}", f"{one.identities:,}", f"{one.seconds:.2f}", f"{one.peak:.2f}")
-    Console().print(lines)
+    print_tables(lines)
     print(f"Results: {out}")
+
+
+def tune(
+    recipe: Recipe,
+    *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs for every trial; these fields are not searched.")],
+    data: OwnData = None,
+    trials: Annotated[int, Parameter(help="Trials of the study in all, whichever process runs them.")],
+    storage: Annotated[
+        str | None, Parameter(help="File of the study, `OUT/study.log` by default, or a database's SQLAlchemy URL.")
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="Folder of study and results; `tune/RECIPE` by default.")] = None,
+) -> None:
+    """Search a recipe's settings on held-out training identities; test images are never read.
+
+    The same command goes on with an interrupted study; in a second terminal it shares the work.
+
+    Example: `vireid tune small --data synvi-1 --trials 30`
+    """
+    from vireid.studies.tuning import tune as run
+
+    best = run(recipe, data, out or Path("tune") / Path(recipe).stem, trials, storage, overrides)
+    print(f"The best recipe is {best}\n\nNext: vireid train --recipe {best}{f' --data {data}' if data else ''}")

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from vireid.data.digests import DIGEST_BYTES, content_digests, digest
 from vireid.images import Pixels, decode_image, read_bytes, resize
+from vireid.machine import reserve
 from vireid.parallel import Progress, in_threads
 from vireid.types import Sample, VireidError
 
@@ -159,7 +160,7 @@ class _CacheFile:
         try:
             with _writing(self.folder, self._bytes), partial.open("wb") as file:
                 # now, so that a full disk is found before an hour of decoding and not in the middle of it
-                os.posix_fallocate(file.fileno(), 0, self._bytes)
+                reserve(file.fileno(), self._bytes)
                 self._fill(file.fileno(), paths, digests, workers, progress)
             partial.replace(self.path)
         finally:

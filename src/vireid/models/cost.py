@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vireid.machine import peak_memory
 from vireid.models.network import TwoStreamNetwork
 
 
@@ -105,5 +105,5 @@ def measure_cost(network: TwoStreamNetwork, height: int, width: int, batch: int 
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated(device)
     else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = peak_memory()
     return Cost(count_parameters(network), macs, with_norm, memory, speed)

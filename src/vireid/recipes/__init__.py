@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from vireid.config import RECIPE, Recipe
+from vireid.config import RECIPE, Recipe, is_number, with_weights
 from vireid.losses import LOSSES
-from vireid.plugins import check_embedded, is_reference, known_names
+from vireid.plugins import Kind, check_embedded, is_reference, known_names, package_of, untrusted
 from vireid.types import VireidError
 
 
@@ -38,7 +38,6 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         if not equals or not name:
             raise VireidError(f"override {override!r}: expected FIELD=VALUE, for example loss.overlap.weight=0.5")
         _set(fields, name.strip(), _yaml(text, f"override {override!r}"), f"recipe {recipe}")
-        fields = _spelled_out(fields)
     settings = parse_recipe(fields, source=f"recipe {recipe}")
     for name in settings.loss.others:
         if name not in known_names("loss", LOSSES) and not is_reference(name):
@@ -52,7 +51,6 @@ def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
     What the recipe names (methods, losses) is neither looked for nor imported; see `check_embedded_recipe` for one that
     was not written by its user.
     """
-    fields = _spelled_out(fields)
     for name, kind, _, _ in recipe_fields():
         value: Any = fields
         for part in name.split("."):
@@ -78,9 +76,22 @@ def check_embedded_recipe(recipe: Recipe, source: str) -> None:
     Raises:
         VireidError: a reference to code that is neither installed as a plug-in nor trusted.
     """
-    check_embedded("method", recipe.model.methods, f"{source}: model.methods")
-    check_embedded("loss", recipe.loss.others, f"{source}: loss")
-    check_embedded("backbone", [recipe.model.backbone], f"{source}: model.backbone")
+    for kind, field, names in _plugins(recipe):
+        check_embedded(kind, names, f"{source}: {field}")
+
+
+def packages_to_trust(recipe: Recipe) -> list[str]:
+    """Packages that ``VIREID_TRUST`` has to list before a run of the recipe can be loaded."""
+    return sorted({package_of(name) for kind, _, names in _plugins(recipe) for name in untrusted(kind, names)})
+
+
+def _plugins(recipe: Recipe) -> list[tuple[Kind, str, list[str]]]:
+    """Kind, field and names of all that a recipe may name outside vireid."""
+    return [
+        ("method", "model.methods", list(recipe.model.methods)),
+        ("loss", "loss", list(recipe.loss.others)),
+        ("backbone", "model.backbone", [recipe.model.backbone]),
+    ]
 
 
 def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
@@ -113,10 +124,11 @@ def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
             raise VireidError(
                 f"recipe {recipe}: expected a YAML file or one of {', '.join(shipped_recipes())}{hint}"
             ) from None
-    content = _yaml(text, f"recipe {recipe}")
-    if not isinstance(content, dict):
-        raise VireidError(f"recipe {recipe}: expected a mapping of fields, got {type(content).__name__}")
-    fields: dict[str, Any] = _spelled_out(content)
+    fields = _yaml(text, f"recipe {recipe}")
+    if not isinstance(fields, dict):
+        raise VireidError(f"recipe {recipe}: expected a mapping of fields, got {type(fields).__name__}")
+    if isinstance(fields.get("loss"), dict):
+        fields["loss"] = with_weights(fields["loss"])  # so that a base's options stay
     base = fields.pop("base", None)
     if base is None:
         return fields
@@ -152,8 +164,10 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 def _set(fields: dict[str, Any], name: str, value: Any, source: str) -> None:
     *parents, leaf = field_parts(name)
-    if parents == ["loss"] and _is_number(value):
+    if parents == ["loss"] and is_number(value):
         parents, leaf = ["loss", leaf], "weight"
+    elif not parents and leaf == "loss" and isinstance(value, dict):
+        value = with_weights(value)
     for parent in parents:
         inner = fields.setdefault(parent, {})
         if not isinstance(inner, dict):
@@ -170,18 +184,6 @@ def field_parts(name: str) -> list[str]:
             cls, *options = rest.split(".")
             return [*group.split("."), f"{module}:{cls}", *options]
     return name.split(".")
-
-
-def _spelled_out(fields: Any) -> Any:
-    """Return the fields with {weight: w} where a loss is given as a number, its weight."""
-    loss = fields.get("loss") if isinstance(fields, dict) else None
-    if not isinstance(loss, dict):
-        return fields
-    return fields | {"loss": {name: {"weight": part} if _is_number(part) else part for name, part in loss.items()}}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _nearest(name: str) -> str:

@@ -12,7 +12,7 @@ from vireid.figures.heatmaps import overlay, response_map
 from vireid.figures.images import Image
 from vireid.figures.responses import responses_figure
 from vireid.models.weakening import DynamicFeatureWeakening
-from vireid.reporting.pictures import image, stage_maps
+from vireid.report.pictures import image, stage_maps
 from vireid.reproduce.grid import Grid, label_of_one
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vireid.figures.ranked_lists import ranked_figure
-from vireid.reporting.evaluate import evaluate_runs
-from vireid.reporting.pictures import query_lists
+from vireid.report.pictures import query_lists
 from vireid.reproduce.grid import Grid, label_of_one
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row
+from vireid.runs.evaluate import evaluate_runs
 
 KEYS = ("direction", "query", "first true match at rank", "right of 10")
 COLUMNS = {"similarity": "top similarity"}

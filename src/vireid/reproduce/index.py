@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vireid.figures.collection import Exhibit, write_collection
-from vireid.figures.html import Cell, Table
+from vireid.report.collection import Exhibit, write_collection
+from vireid.report.html import Cell, Table
 from vireid.reproduce.grid import RENDERED
 from vireid.reproduce.items import NAMES, item
 from vireid.reproduce.tables import Block, read_csv, shown

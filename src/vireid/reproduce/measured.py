@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from vireid.files import read_json, write_json
-from vireid.reporting.evaluate import evaluate_runs
 from vireid.reproduce.grid import Grid, Search
 from vireid.reproduce.jobs import Job
+from vireid.runs.evaluate import evaluate_runs
 from vireid.types import VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}

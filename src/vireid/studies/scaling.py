@@ -21,6 +21,7 @@ from torch import Tensor
 from vireid.evaluation import RULES, Labels, score_queries
 from vireid.figures.style import DASHES, PAGE_WIDTH, PALETTE, drawing, new_figure, write_figure
 from vireid.files import atomic_path, read_json, write_json
+from vireid.machine import peak_memory
 from vireid.retrieval import KReciprocalRanking, nearest
 from vireid.retrieval.ranking import CosineRanking
 from vireid.types import VireidError
@@ -113,7 +114,7 @@ def measure(stage: str, size: int, identities: int) -> Measurement:
     features, people = clusters(size + QUERIES, identities)
     query, gallery = features[:QUERIES], features[QUERIES:]
     labels = Labels(people, torch.ones_like(people))
-    before = peak_memory()
+    before = peak_memory() / 2**30
     start = time.perf_counter()
     if stage == "rank":
         nearest(query, gallery, 20)
@@ -123,7 +124,7 @@ def measure(stage: str, size: int, identities: int) -> Measurement:
         for _ in KReciprocalRanking(query, gallery).blocks():
             pass
     seconds, threads = time.perf_counter() - start, torch.get_num_threads()
-    return Measurement(stage, size, identities, QUERIES, DIMENSIONS, threads, seconds, before, peak_memory())
+    return Measurement(stage, size, identities, QUERIES, DIMENSIONS, threads, seconds, before, peak_memory() / 2**30)
 
 
 def clusters(rows: int, identities: int, seed: int = 0, dimensions: int = DIMENSIONS) -> tuple[Tensor, Tensor]:
@@ -132,19 +133,6 @@ def clusters(rows: int, identities: int, seed: int = 0, dimensions: int = DIMENS
     people = torch.arange(rows) % identities
     centres = torch.randn(identities, dimensions, generator=generator)
     return centres[people].add_(torch.randn(rows, dimensions, generator=generator), alpha=3.0), people
-
-
-def peak_memory() -> float:
-    """Return the most memory that this process has held, in GiB. (ru_maxrss would start from the parent's.)
-
-    Raises:
-        VireidError: the system has no /proc, as only Linux has.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        raise VireidError("/proc/self/status: not there; peak memory is measured on Linux only") from None
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
 
 
 def write_scale(out: Path, found: Sequence[Measurement]) -> None:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from vireid.machine import usable_cores
 from vireid.synthetic.difficulty import Difficulty
 from vireid.synthetic.identity import sample_identity
 from vireid.synthetic.materials import Spectrum
@@ -82,7 +83,7 @@ def run(job: Job) -> Generator[int, None, None]:
     if torch.cuda.is_available():
         return run_on(job, torch.device("cuda"))
     pixels = len(job.shots) * job.height * job.width
-    processes = min(_cores(), 1 + pixels // PIXELS_WORTH_A_PROCESS)
+    processes = min(usable_cores(), 1 + pixels // PIXELS_WORTH_A_PROCESS)
     return run_here(job) if processes == 1 else run_apart(job, processes)
 
 
@@ -97,7 +98,7 @@ def run_here(job: Job) -> Generator[int, None, None]:
 
 def run_on(job: Job, device: torch.device) -> Generator[int, None, None]:
     """Make a job's images in this process on ``device``; threads write a batch while the next one is rendered."""
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         writing: list[Future[None]] = []
         for begin in range(0, len(job.shots), DEVICE_BATCH):
             batch = pictures(job, job.shots[begin : begin + DEVICE_BATCH], device)
@@ -156,12 +157,6 @@ def _shares(job: Job, processes: int) -> list[Job]:
     batches = [job.shots[i : i + BATCH] for i in range(0, len(job.shots), BATCH)]
     hands = [tuple(shot for batch in batches[i::processes] for shot in batch) for i in range(processes)]
     return [replace(job, shots=hand) for hand in hands if hand]
-
-
-def _cores() -> int:
-    """Return how many processor cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _finish(writing: list[Future[None]]) -> int:

@@ -27,7 +27,8 @@ class Monitor:
         self.path, self.start, self.steps = out / "metrics.jsonl", start, steps
         self.stopping = False
         columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
-        self.progress = Progress(*columns, TimeRemainingColumn(), console=console or Console(stderr=True))
+        console = console or Console(stderr=True)
+        self.progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
         self.speed = 0.0
 
     def __enter__(self) -> Monitor:
@@ -49,6 +50,8 @@ class Monitor:
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.progress.stop()
+        if not self.progress.console.is_terminal:
+            self.progress.console.print(f"train: {self.progress.tasks[0].completed:,} of {self.steps:,} batches")
         self.file.close()
         if self.board:
             self.board.close()
@@ -72,6 +75,17 @@ class Monitor:
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
+
+
+def trained(run: Path) -> str:
+    """Say how a finished run went: batches, time, and the mean loss of the last epoch."""
+    lines = [line for line in read_metrics(run) if "total" in line]
+    if not lines:
+        return "no batches recorded"
+    last = [line["total"] for line in lines if line["epoch"] > lines[-1]["epoch"] - 1]
+    return (
+        f"{len(lines):,} batches, loss {lines[0]['total']:.3f} at first, {sum(last) / len(last):.3f} in the last epoch"
+    )
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:

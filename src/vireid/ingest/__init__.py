@@ -1,0 +1,1 @@
+"""Images from files, folders, manifests and videos into a gallery."""

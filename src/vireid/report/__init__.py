@@ -1,0 +1,1 @@
+"""Results for people: HTML pages that need no network, and tables for the terminal."""

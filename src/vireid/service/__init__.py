@@ -1,0 +1,1 @@
+"""The search service: a REST interface and a page over a gallery and a model."""

@@ -1,0 +1,1 @@
+"""Plug-ins of a package that vireid knows nothing of."""
