@@ -37,9 +37,7 @@ def values(output: Any) -> list[reference.Array]:
 @pytest.mark.parametrize("seed", range(3))
 def test_paired_triplets_equal_the_loop(seed: int, forms: int) -> None:
     output, labels, modalities = shown(seed, forms, parts=2)
-    expected = [
-        reference.paired_triplet(x, labels.tolist(), modalities.tolist(), forms, 0.5) for x in values(output)
-    ]
+    expected = [reference.paired_triplet(x, labels.tolist(), modalities.tolist(), forms, 0.5) for x in values(output)]
     assert PairedTriplet(margin=0.5)(output, labels, modalities).item() == pytest.approx(sum(expected), rel=1e-5)
 
 
@@ -148,5 +146,5 @@ def test_uneven_pairs_are_refused() -> None:
     output, labels, _ = shown(0, 2)
     modalities = torch.zeros_like(labels)
     modalities[0] = modalities[len(labels) // 2] = 1
-    with pytest.raises(VireidError, match="as many visible as infrared images of every identity$"):
+    with pytest.raises(VireidError, match=r"as many visible as infrared images of every identity$"):
         Consistency()(output, labels, modalities)

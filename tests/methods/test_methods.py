@@ -109,14 +109,18 @@ def test_aggregations_equal_their_sums(stride: int) -> None:
         result = block(high, low)
         for image in range(2):
             own, source = high[image : image + 1], low[image : image + 1]
-            parts = [part[0].flatten(1).detach().numpy() for part in (block.theta(own), block.phi(source), block.g(source))]
+            parts = [
+                part[0].flatten(1).detach().numpy() for part in (block.theta(own), block.phi(source), block.g(source))
+            ]
             shape = (1, 4, 4 * stride, 3 * stride) if block is channels else (1, 2, 4, 3)
             y = torch.from_numpy(naive(*parts)).reshape(shape)
             torch.testing.assert_close(result[image], high[image] + block.norm(block.out(y))[0])
 
 
 def test_a_map_without_halves_is_named() -> None:
-    with pytest.raises(VireidError, match=r"^model\.methods\.expansion: a map of 3 x 3 has no halves; change data\.height"):
+    with pytest.raises(
+        VireidError, match=r"^model\.methods\.expansion: a map of 3 x 3 has no halves; change data\.height"
+    ):
         PositionAggregation(6, 4)(torch.zeros(1, 6, 3, 3), torch.zeros(1, 4, 6, 6))
 
 

@@ -75,8 +75,8 @@ def batch_hard(rows: Array, labels: Labels, margin: float) -> float:
 def weighted_triplet(rows: Array, labels: Labels, squared: bool = False) -> float:
     """AGW: log(1 + exp(x)), x = sum w_p d_p - sum w_n d_n; CAJ: of sign(x) x^2, at most 88.
 
-    w_p = exp(d_p) / sum exp(d_p) over the positives, the row itself among them, w_n likewise with -d_n; 1e-6 is added to
-    the sums, the positives' after division by exp(max d_p).
+    w_p = exp(d_p) / sum exp(d_p) over the positives, the row itself among them, w_n likewise with -d_n; 1e-6 is added
+    to the sums, the positives' after division by exp(max d_p).
     """
     total = 0.0
     for i, (positives, negatives) in enumerate(triplets(labels)):
@@ -204,9 +204,7 @@ def retrieval(rows: Array, labels: Labels, modalities: Labels, strength: float) 
             match = [labels[j] == labels[i] for j in gallery]
             if m != side or not any(match) or all(match):
                 continue
-            cosines = [
-                float(rows[i] @ rows[j] / math.sqrt((rows[i] @ rows[i]) * (rows[j] @ rows[j]))) for j in gallery
-            ]
+            cosines = [float(rows[i] @ rows[j] / math.sqrt((rows[i] @ rows[i]) * (rows[j] @ rows[j]))) for j in gallery]
             ranks = hard_to_soft_rank([(1 - c) / 2 for c in cosines], strength)
             terms += [abs(r - (1 if same else len(gallery))) for r, same in zip(ranks, match, strict=True)]
         if terms:

@@ -82,7 +82,8 @@ class ModalityCoordinator(Colour):
 
     - hue: turned by up to a fifth of the circle either way;
     - weighted grey: shares of red, green and blue drawn uniformly, then scaled to a sum of 1;
-    - channel cut-mix: one channel in all three, a box of it (2 to 33 % of the area, aspect from 0.3 to 3.3) from another;
+    - channel cut-mix: one channel in all three, a box of it (2 to 33 % of the area, aspect from 0.3 to 3.3) from
+    another;
     - spectrum jitter: the image mixed with one of its channels, in a share drawn uniformly.
 
     The code swaps height and width where it places the box; so does this: what lies outside the image is cut off.
@@ -103,13 +104,15 @@ class ModalityCoordinator(Colour):
         box = _cut_boxes(batch, chosen.shape[2], chosen.shape[3], generator).to(images.device)
         values = chosen.float()
         channel, other = (values[torch.arange(batch, device=images.device), c][:, None] for c in (first, second))
-        variants = torch.stack([
-            turned(values, HUE * (2 * shift - 1)),
-            torch.einsum("bchw,bc->bhw", values, shares / shares.sum(1, keepdim=True))[:, None].expand_as(values),
-            torch.where(box[:, None], other, channel).expand_as(values),
-            channel + factor * (values - channel),
-            values,
-        ])
+        variants = torch.stack(
+            [
+                turned(values, HUE * (2 * shift - 1)),
+                torch.einsum("bchw,bc->bhw", values, shares / shares.sum(1, keepdim=True))[:, None].expand_as(values),
+                torch.where(box[:, None], other, channel).expand_as(values),
+                channel + factor * (values - channel),
+                values,
+            ]
+        )
         result = images.clone()
         # float32 sums of whole numbers may fall a hair below them, and what follows cuts off decimals
         result[coloured] = (variants[which, torch.arange(batch, device=images.device)] + 1e-3).to(torch.uint8)
@@ -123,7 +126,9 @@ def turned(images: Tensor, turn: Tensor) -> Tensor:
     chroma = value - least
     safe = chroma.clamp_min(1e-9)
     hue = torch.where(
-        value == red, (green - blue) / safe, torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe)
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
     hue = (hue + 6 * turn[:, 0]) % 6
     # hue 0 is red: each channel is the value less the chroma times its distance from its own sector

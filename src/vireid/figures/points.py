@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,25 +56,32 @@ def points_figure(panels: Mapping[str, Sequence[Series]], ticks: Sequence[str], 
     Raises:
         VireidError: no panel, a series of another length than ``ticks``, or matplotlib is not installed.
     """
-    if not panels or any(len(s.means) != len(ticks) for series in panels.values() for s in series):
+    every = [one for group in panels.values() for one in group]
+    if not panels or any(len(one.means) != len(ticks) for one in every):
         raise VireidError(f"points figure: expected panels of series with {len(ticks)} values, one per tick")
-    kinds = [kind for kind in (False, True) if any(s.measured is kind for group in panels.values() for s in group)]
+    kinds = sorted({one.measured for one in every})  # printed above measured
     lines = sum(_label(s).count("\n") + 1 for s in next(iter(panels.values())))
     with drawing():
         figure = new_figure(PAGE_WIDTH, 0.9 + 1.3 * len(kinds) + 0.16 * lines)
         ratios = [1.3 if kind else 1 for kind in kinds]
         axes = figure.subplots(len(kinds), len(panels), squeeze=False, sharex="col", height_ratios=ratios)
         for column, (title, group) in enumerate(panels.items()):
-            for row, kind in enumerate(kinds):
-                _panel(axes[row, column], [s for s in group if s.measured is kind])
-                axes[row, column].set_ylabel(f"{title}, {'measured' if kind else 'printed'}")
-                axes[row, column].grid(axis="y")
+            for place, kind in zip(axes[:, column], kinds, strict=True):
+                _panel(place, title, group, kind)
             axes[-1, column].set(xlabel=xlabel, xlim=(-0.5, len(ticks) - 0.5))
             axes[-1, column].set_xticks(range(len(ticks)), [printable_lines(tick) for tick in ticks])
-        found = [place.get_legend_handles_labels() for place in axes[:, 0]]
-        handles, labels = ([one for pair in found for one in pair[i]] for i in (0, 1))
-        figure.legend(handles, labels, loc="outside lower left", alignment="left")
+        _legend(figure, axes[:, 0])
     return figure
+
+
+def _legend(figure: Figure, places: Iterable[Axes]) -> None:
+    """Name the series of several axes in one legend below the figure."""
+    handles, labels = [], []
+    for place in places:
+        marks, names = place.get_legend_handles_labels()
+        handles += marks
+        labels += names
+    figure.legend(handles, labels, loc="outside lower left", alignment="left")
 
 
 def printable_lines(text: str) -> str:
@@ -82,8 +89,9 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def _panel(axes: Axes, series: Sequence[Series]) -> None:
-    for number, one in enumerate(series):
+def _panel(axes: Axes, title: str, group: Sequence[Series], measured: bool) -> None:
+    """Draw the measured or the printed series of a group."""
+    for number, one in enumerate(one for one in group if one.measured is measured):
         x, colour, mark = np.arange(len(one.means)), PALETTE[number % len(PALETTE)], MARKS[number % len(MARKS)]
         if one.measured:
             axes.errorbar(x, one.means, yerr=one.spread, color=colour, marker="o", markersize=4, capsize=2.5,
@@ -92,6 +100,8 @@ def _panel(axes: Axes, series: Sequence[Series]) -> None:
             axes.plot(x, one.means, linestyle="none", marker=mark, markersize=4.5, markerfacecolor="none",
                       markeredgecolor=INK, label=_label(one))  # fmt: skip
     axes.margins(y=0.15)
+    axes.set_ylabel(f"{title}, {'measured' if measured else 'printed'}")
+    axes.grid(axis="y")
 
 
 def _label(series: Series) -> str:

@@ -16,10 +16,10 @@ from vireid.types import Modality, VireidError
 class Consistency(nn.Module):
     """Pull the copies of an identity's visible and infrared images together, behind a random projection.
 
-    The i-th visible and the i-th infrared image of an identity make a pair. With f the
-    feature of a copy: ``||p(f_v) - p(f_i)||``, the mean over the pairs, summed over the branches or stripes; p is
-    normalise, linear to ``width``, BatchNorm, ReLU, linear, BatchNorm, normalise. Its weights are random and fixed, as in
-    the code, where no optimiser has them; here they are drawn from a seed of their own, the same in every run.
+    The i-th visible and the i-th infrared image of an identity make a pair. With f the feature of a copy: ``||p(f_v) -
+    p(f_i)||``, the mean over the pairs, summed over the branches or stripes; p is normalise, linear to ``width``,
+    BatchNorm, ReLU, linear, BatchNorm, normalise. Its weights are random and fixed, as in the code, where no optimiser
+    has them; here they are drawn from a seed of their own, the same in every run.
 
     Args:
         width: of the projection.

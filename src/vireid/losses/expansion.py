@@ -13,9 +13,9 @@ class CentrePairMargin(nn.Module):
     """Centre-guided pair mining: an expanded centre lies nearer to the other modality's than to its own or a stranger's.
 
     With v, i the visible and infrared centre of an identity, v', i' those of its copies, and [x]+ = max(0, x): for v'
-    ``[m + |i v'| - |v v'|]+ + ([m + |i v'| - n(v')]+ + [m + |i v'| - n(v)]+) / 2``, n(c) the distance of c to the nearest
-    centre of its kind; no gradient through |v v'|. For i' with v and i exchanged. Mean of both and over the identities;
-    summed over the forms of copies.
+    ``[m + |i v'| - |v v'|]+ + ([m + |i v'| - n(v')]+ + [m + |i v'| - n(v)]+) / 2``, n(c) the distance of c to the
+    nearest centre of its kind; no gradient through |v v'|. For i' with v and i exchanged. Mean of both and over the
+    identities; summed over the forms of copies.
 
     Args:
         margin: m, in units of Euclidean distance.

@@ -15,8 +15,8 @@ from vireid.types import Modality
 class PairedTriplet(nn.Module):
     """Batch-hard triplets between one form of the visible images and one of the infrared ones (Zhang et al., MM 2021).
 
-    The mean over all such pairings of forms, four where every image is shown twice, each a batch of its own; summed over
-    the branches or stripes.
+    The mean over all such pairings of forms, four where every image is shown twice, each a batch of its own; summed
+    over the branches or stripes.
 
     Args:
         margin: in units of Euclidean distance.

@@ -15,8 +15,8 @@ class CrossModalityRetrieval(nn.Module):
     """Rank the other modality's images of the batch by their distance: matches to rank 1, all others to the last.
 
     For every image as a query, d = (1 - cosine) / 2 to the n images of the other modality, on the feature after the
-    BNNeck: the mean of ``|soft_rank(d) - t|``, t = 1 for a match and n for another identity, over all pairs; the mean of
-    both modalities. Queries without a match, or with matches alone, do not count.
+    BNNeck: the mean of ``|soft_rank(d) - t|``, t = 1 for a match and n for another identity, over all pairs; the mean
+    of both modalities. Queries without a match, or with matches alone, do not count.
 
     Args:
         strength: of `soft_rank`.
@@ -47,10 +47,10 @@ class CrossModalityRetrieval(nn.Module):
 def soft_rank(values: Tensor, strength: float) -> Tensor:
     """Ascending soft ranks (b, n) of the rows of (b, n), between 1 and n (Blondel et al., ICML 2020, quadratic form).
 
-    The Euclidean projection of ``values / strength`` onto the permutahedron of (1, ..., n): sort descending, subtract the
-    isotonic regression of what is left after (n, ..., 1), and undo the sorting. Towards strength 0 the ranks become the
-    hard ones. The regression is the min-max formula ``min_{j <= i} max_{k >= i} mean(s[j..k])``, whose gradient is that of
-    the projection; memory grows with n^3.
+    The Euclidean projection of ``values / strength`` onto the permutahedron of (1, ..., n): sort descending, subtract
+    the isotonic regression of what is left after (n, ..., 1), and undo the sorting. Towards strength 0 the ranks
+    become the hard ones. The regression is the min-max formula ``min_{j <= i} max_{k >= i} mean(s[j..k])``, whose
+    gradient is that of the projection; memory grows with n^3.
     """
     count = values.shape[1]
     ordered, order = (values / strength).sort(1, descending=True)

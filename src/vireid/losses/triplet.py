@@ -59,10 +59,9 @@ class BatchHardTriplet(nn.Module):
 class WeightedTriplet(nn.Module):
     """Weighted-regularised triplet (Ye et al., AGW, TPAMI 2022): softmax-weighted distances, softplus, no margin.
 
-    For a row with distances d to its positives P (itself at distance 0 among them) and negatives N,
-    ``softplus(sum_P w d - sum_N w d)``, ``w = exp(d - max d) / (sum_P exp(d - max d) + 1e-6)`` on P and
-    ``exp(-d) / (sum_N exp(-d) + 1e-6)`` on N. The 1e-6 is that of AGW's code: where all negatives are farther than about
-    12, their weights fade.
+    For a row with distances d to its positives P (itself at distance 0 among them) and negatives N, ``softplus(sum_P w
+    d - sum_N w d)``, ``w = exp(d - max d) / (sum_P exp(d - max d) + 1e-6)`` on P and ``exp(-d) / (sum_N exp(-d) +
+    1e-6)`` on N. The 1e-6 is that of AGW's code: where all negatives are farther than about 12, their weights fade.
     """
 
     def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
@@ -89,7 +88,8 @@ class SquaredTriplet(WeightedTriplet):
     """The weighted-regularised triplet on the signed square of its difference (Ye et al., CAJ, ICCV 2021).
 
     ``softplus(sign(x) x^2)``, x the weighted distance of the positives less that of the negatives: what is far from
-    right counts more, what is nearly right less. The square is cut off at 88, where exp leaves float32, as in CAJ's code.
+    right counts more, what is nearly right less. The square is cut off at 88, where exp leaves float32, as in CAJ's
+    code.
     """
 
     def penalise(self, excess: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from pydantic import JsonValue
 from torch import Tensor, nn
 
@@ -18,9 +17,9 @@ class Method(nn.Module):
     its constructor; their annotations are checked. What is random in it draws from PyTorch's global generator, which
     the training loop seeds for every batch. At most one method of a recipe may override `branch`, and one `join`.
 
-    `images`, `stem` and `stage` may return what they were given followed by copies of it, all rows in the same order. In
-    training the copies are rows of their own with the labels of their images; in evaluation `join` makes one row of an
-    image and its copies.
+    `images`, `stem` and `stage` may return what they were given followed by copies of it, all rows in the same order.
+    In training the copies are rows of their own with the labels of their images; in evaluation `join` makes one row of
+    an image and its copies.
 
     Args:
         config: the network the method is to be a part of.

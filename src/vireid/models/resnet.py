@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from vireid.models.convolution import Conv3x3
+
 STAGE_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    if kernel == 3:
+        return Conv3x3(inputs, outputs, stride)
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
@@ -100,7 +104,8 @@ class Stem(nn.Module):
         self.layer1 = make_stage(backbone, base_width, 1, 1) if layer1 else None
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        # the largest of rectified values is the largest rectified, so a quarter of them need it
+        x = self.relu(self.maxpool(self.bn1(self.conv1(images))))
         return x if self.layer1 is None else self.layer1(x)  # type: ignore[no-any-return]
 
 

@@ -68,16 +68,16 @@ def write_csv(path: Path, table: ResultTable) -> None:
     for block in table.blocks:
         searches = "; ".join(title for title, _ in block.groups)
         for row in block.rows:
-            cells: list[str] = []
-            for column in table.columns:
-                value = row.values.get(column)
-                parts = (value.mean, value.std, value.paper) if value else (None, None, None)
-                cells += [
-                    "" if part is None else f"{part:.4f}".rstrip("0").rstrip(".") for part in parts[: len(suffixes)]
-                ]
+            cells = [cell for column in table.columns for cell in _cells(row.values.get(column))[: len(suffixes)]]
             writer.writerow([block.source, block.data, searches, *row.keys, *cells])
     with atomic_path(path) as temporary:
         temporary.write_text(buffer.getvalue(), encoding="utf-8")
+
+
+def _cells(value: Value | None) -> list[str]:
+    """Return mean, deviation and printed value as text, empty where there is none."""
+    parts = (value.mean, value.std, value.paper) if value else (None, None, None)
+    return ["" if part is None else f"{part:.4f}".rstrip("0").rstrip(".") for part in parts]
 
 
 def read_csv(path: Path, columns: dict[str, str]) -> tuple[tuple[str, ...], tuple[Block, ...]]:

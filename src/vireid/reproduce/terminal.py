@@ -32,16 +32,22 @@ def shown_plan(reproduction: Reproduction) -> Group:
             runs = [waiting.pop(job.name) for job in jobs if job.name in waiting]
             if runs:
                 table.add_row(*([name] if several else []), escape(row), *_cells(runs))
-    left = [planned for planned in plan if planned.state != "finished"]
-    total = _duration(sum(planned.seconds for planned in left))
-    train = sum(planned.steps > 0 for planned in left)
-    evaluate = f", {len(left) - train} to evaluate" if train < len(left) else ""
-    to_do = f"{len(plan) - len(left)} finished, {train} to train{evaluate}, about {total} one after another"
     where = f"runs lie in {escape(str(grid.out / 'runs'))}"
     title = f"{len(plan)} run{'s' * (len(plan) > 1)} on {escape(grid.label)}"
     images = len(grid.dataset.train) + len(grid.dataset.test)
     first = [f"not there yet and rendered first: {STANDARD}, {images:,} images"] if grid.dataset.rendered else []
-    return Group(title, table, *first, f"{to_do if left else 'all finished'}; {where}")
+    return Group(title, table, *first, f"{_left(plan)}; {where}")
+
+
+def _left(plan: Sequence[Planned]) -> str:
+    """Say what is left to do and how long it is expected to take."""
+    left = [planned for planned in plan if planned.state != "finished"]
+    if not left:
+        return "all finished"
+    total = _duration(sum(planned.seconds for planned in left))
+    train = sum(planned.steps > 0 for planned in left)
+    evaluate = f", {len(left) - train} to evaluate" if train < len(left) else ""
+    return f"{len(plan) - len(left)} finished, {train} to train{evaluate}, about {total} one after another"
 
 
 def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:

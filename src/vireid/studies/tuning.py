@@ -207,6 +207,11 @@ def _write_results(study: optuna.Study, base: Recipe, name: str, out: Path) -> P
         failed = next((t.user_attrs["error"] for t in trials if "error" in t.user_attrs), "all were pruned")
         raise VireidError(f"{out}: no trial was trained to its end ({failed}); fix that, or give more --trials")
     _write_csv(out / "trials.csv", trials)
+    _write_figures(study, finished, out)
+    return _write_best(study.best_trial, base, name, out / "best.yaml")
+
+
+def _write_figures(study: optuna.Study, finished: list[optuna.trial.FrozenTrial], out: Path) -> None:
     names = sorted({n for t in finished for n in t.params})
     points = {n: [(t.params[n], float(t.value or 0)) for t in finished if n in t.params] for n in names}
     figures = {"history": history_figure([float(t.value or 0) for t in finished]), "slices": slices_figure(points)}
@@ -215,7 +220,6 @@ def _write_results(study: optuna.Study, base: Recipe, name: str, out: Path) -> P
     for title, figure in figures.items():
         for suffix in (".pdf", ".png"):
             write_figure(out / f"{title}{suffix}", figure)
-    return _write_best(study.best_trial, base, name, out / "best.yaml")
 
 
 def _write_best(best: optuna.trial.FrozenTrial, base: Recipe, name: str, path: Path) -> Path:

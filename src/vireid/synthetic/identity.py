@@ -184,7 +184,7 @@ class _Wardrobe:
             build=build,
             gait=gait,
             skin=dye(rng, SKIN, 0.2, jitter=0.015),
-            hair=Hair.SHORT if ordinary else self._pick(Hair, (0.26, 0.1, 0.14, 0.16, 0.12, 0.1, 0.12)),
+            hair=self._hair(ordinary),
             hair_colour=dye(rng, HAIR, 0.4, jitter=0.02),
             hat=Hat.NONE if hood is Hood.UP else hat,
             hat_colour=self.cloth(),
@@ -205,6 +205,9 @@ class _Wardrobe:
             bag_colour=self.cloth(),
             bag_side=1 if self.chance(0.5) else -1,
         )
+
+    def _hair(self, ordinary: bool) -> Hair:
+        return Hair.SHORT if ordinary else self._pick(Hair, (0.26, 0.1, 0.14, 0.16, 0.12, 0.1, 0.12))
 
     def _build(self) -> Build:
         return Build(
