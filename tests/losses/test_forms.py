@@ -87,7 +87,7 @@ def test_consistency_compares_pairs_of_an_identitys_copies_whatever_their_order(
 
 
 def test_two_runs_project_alike() -> None:
-    output, labels, modalities = shown(0, 2)
+    output, labels, _ = shown(0, 2)
     order = torch.arange(len(labels)) % 2  # as many of each modality of one identity
     pair = (output, torch.zeros_like(labels), order)
     torch.manual_seed(1)

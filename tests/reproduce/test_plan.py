@@ -74,11 +74,11 @@ def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> 
 def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
     lines = plan_lines(grid, ("table1", "table2", "table3", "fig1", "fig6"), [])
     (start,) = (i for i, line in enumerate(lines) if line.startswith("for "))
-    rows = [line.split() for line in lines[start + 1 : start + 17]]
+    rows = [line.split() for line in lines[start + 1 : start + 19]]
     assert {row[0] for row in rows[:8]} == {"table1"}
     assert [row[:2] for row in rows[8:10]] == [["table2", "AGW"], ["table2", "MMN"]]
     assert {row[0] for row in rows[10:]} == {"table3"}
-    assert lines[start + 17].startswith("0 finished, 16 to train")
+    assert lines[start + 19].startswith("0 finished, 18 to train")
 
 
 def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:

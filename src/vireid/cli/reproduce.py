@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -25,6 +25,10 @@ def reproduce(
     seeds: Annotated[
         int | None, Parameter(help="Runs of each row; by default 3, on RegDB one for each of the 10 splits.")
     ] = None,
+    gallery: Annotated[
+        Literal["official", "community"] | None,
+        Parameter(help="Rule that draws SYSU-MM01 galleries; by default official where rand_perm_cam.mat is."),
+    ] = None,
     quick: Annotated[bool, Flag, Parameter(help="A fifth of the epochs and one seed; results say so.")] = False,
     out: OutOption = Path("reproduce"),
     dry_run: Annotated[bool, Flag, Parameter(help="Plan only; nothing is trained or written.")] = False,
@@ -40,7 +44,7 @@ def reproduce(
     from vireid.reproduce.grid import make_grid
     from vireid.reproduce.terminal import shown_plan
 
-    grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides)
+    grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides, gallery=gallery)
     planned = plan_reproduction(item, grid)
     print_tables(shown_plan(planned))
     if not dry_run:

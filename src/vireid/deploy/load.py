@@ -59,7 +59,8 @@ class OnnxEmbedder:
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         manifest = read_manifest(folder)
         self.name, self.fingerprint, self.dimension = manifest.name, manifest.fingerprint, manifest.dimension
-        self.height, self.width, self.resampling = manifest.height, manifest.width, manifest.resampling
+        self.height, self.width = manifest.height, manifest.width
+        self.resampling: str = manifest.resampling
         self._sessions = {}
         for modality in Modality:
             graph = manifest.graphs[modality.name.lower()]  # type: ignore[index]

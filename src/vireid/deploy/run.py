@@ -56,7 +56,7 @@ class RunEmbedder:
         self.fingerprint = model_fingerprint(run)
         self.dimension = dimension_of(run)
         self.height, self.width = run.recipe.data.height, run.recipe.data.width
-        self.resampling = run.recipe.data.resize
+        self.resampling: str = run.recipe.data.resize
 
     def embed(self, images: Pixels, modality: Modality) -> Vectors:
         """See `Embedder.embed`."""

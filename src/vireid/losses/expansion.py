@@ -10,7 +10,7 @@ from vireid.losses.objective import BranchOutputs
 
 
 class CentrePairMargin(nn.Module):
-    """Centre-guided pair mining: an expanded centre lies nearer to the other modality's than to its own or a stranger's.
+    """Centre-guided pair mining: an expanded centre is nearer to the other modality's than to its own or a stranger's.
 
     With v, i the visible and infrared centre of an identity, v', i' those of its copies, and [x]+ = max(0, x): for v'
     ``[m + |i v'| - |v v'|]+ + ([m + |i v'| - n(v')]+ + [m + |i v'| - n(v)]+) / 2``, n(c) the distance of c to the
@@ -49,7 +49,7 @@ class Orthogonality(nn.Module):
     """Keep the forms of copies apart: the sum of the inner products of an image's copies, over the number of rows."""
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
-        """Scalar loss of an output whose rows (r,) are images, then their copies in two forms or more; None where there are none."""
+        """Scalar loss of rows (r,) of images, then of their copies in two forms or more; None where there are none."""
         if output.forms == 1:
             return None
         features = torch.cat(output.pooled, 1)

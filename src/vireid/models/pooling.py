@@ -31,7 +31,7 @@ def _mean(features: Tensor, power: float, dim: int | tuple[int, ...]) -> Tensor:
         floor = FLOOR ** (1 / power)
         scale = x.amax(dim, keepdim=True).clamp_min(floor)
         mean = (x / scale).pow(power).mean(dim, keepdim=True) + (floor / scale).pow(power)
-        return mean.pow(1 / power) * scale
+        return mean.pow(1 / power) * scale  # type: ignore[no-any-return]
 
 
 def _precise(features: Tensor) -> Tensor:

@@ -36,14 +36,21 @@ class Value:
 
 def results_path(grid: Grid, job: Job) -> Path:
     """Where the results of a run on the grid's data lie."""
-    return grid.folder(job) / "evaluation" / grid.data.resolve().name / "results.json"
+    file = f"results-{grid.gallery}.json" if grid.gallery else "results.json"
+    return grid.folder(job) / "evaluation" / grid.data.resolve().name / file
 
 
 def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[int, int], None] | None = None) -> None:
     """Evaluate a finished run, plain and re-ranked, and keep the results in its folder."""
     start = time.perf_counter()
     found = evaluate_runs(
-        [grid.folder(job)], grid.data, trial=job.trial, beside=("k-reciprocal",), device=device, progress=progress
+        [grid.folder(job)],
+        grid.data,
+        trial=job.trial,
+        gallery=grid.gallery,
+        beside=("k-reciprocal",),
+        device=device,
+        progress=progress,
     )
     write_json(results_path(grid, job), found.to_dict() | {"evaluation_seconds": time.perf_counter() - start})
 

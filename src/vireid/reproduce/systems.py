@@ -12,8 +12,8 @@ from vireid.reproduce.variants import BASELINE
 
 OWN = {*RECIPES.values(), "baseline", "demo"}
 VARIANTS = ("-shared", "-regdb", "-llcm")
-"""Ends of the names of recipes that are another recipe's variant: its method alone in the baseline's design, or what its
-authors' code does on another data set."""
+"""Ends of the names of recipes that are variants of another: its method in the baseline's design, or what its authors'
+code does on another data set."""
 _BUDGET = (
     *("data.kind", "data.synthetic.", "data.height", "data.width", "data.identities", "data.images", "data.pad"),
     *("model.backbone", "model.base_width", "model.weights", "loss.overlap.separation", "schedule.", "training."),

@@ -55,7 +55,7 @@ def make(grid: Grid) -> Product:
         found = values(grid, variant(grid, *row), search)
         ours.append(Row(_marks(row), with_paper(found, printed.get(_marks(row)))))
     blocks.append(Block(grid.label, "measured", grid.label, ((search.title, 4),), tuple(ours)))
-    table = ResultTable("table1", CAPTION, ("DFW", "SLN", "RE"), COLUMNS, tuple(blocks))
+    table = ResultTable("table1", f"{CAPTION} {grid.protocol}", ("DFW", "SLN", "RE"), COLUMNS, tuple(blocks))
     return Product(table, points_figure(_series(table), ["\n".join(_parts(row)) for row in rows()], ""))
 
 
