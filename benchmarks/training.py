@@ -68,7 +68,8 @@ def profile(data: Path, steps: int) -> None:
     store = open_pixels(dataset, dataset.train, recipe.data)
     print(f"pixels opened in {time.perf_counter() - started:.1f} s")
     classes, methods = len({s.identity for s in dataset.train}), build_methods(recipe.model)
-    network = build_network(recipe.model, classes, methods)
+    network = build_network(recipe.model, classes, methods, size=recipe.data.size)
+    objective = build_objective(recipe, classes, methods)
     spent: defaultdict[str, list[float]] = defaultdict(list)
 
     def timed(owner: Any, name: str, part: str) -> None:
@@ -83,7 +84,6 @@ def profile(data: Path, steps: int) -> None:
         vars(owner)[name] = work
 
     with TemporaryDirectory() as folder:
-        objective = build_objective(recipe, classes, methods)
         loop = Loop(recipe, Path(folder), network, objective, dataset.train, store, torch.device("cpu"))
         loop.steps = steps // 3
         with Monitor(loop.out, 0, steps) as monitor:
@@ -121,7 +121,7 @@ def jobs(recipe: Recipe, device: torch.device, precision: str, compiled: bool) -
     """A batch of training, with augmentation and update, and a batch of embedding."""
     data = recipe.data
     methods = build_methods(recipe.model)
-    network = TwoStreamNetwork(recipe.model, 206, methods).to(device)
+    network = TwoStreamNetwork(recipe.model, 206, methods, size=data.size).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = torch.compile(network) if compiled else network
     objective, optimizer = build_objective(recipe, 206, methods), make_optimizer(network, recipe.schedule)

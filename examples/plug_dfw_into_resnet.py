@@ -24,16 +24,18 @@ def resnet18() -> tuple[Any, str]:
 
         return torchvision_resnet18(weights=None), "torchvision's"
     except (ImportError, RuntimeError):  # not installed, or built for another PyTorch
-        from vireid.models.resnet import make_stage
+        from vireid.config import ModelConfig
+        from vireid.models.backbone import build_backbone
 
+    ours = build_backbone(ModelConfig(backbone="resnet18", last_stride=2))
     layers: dict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(3, 64, 7, 2, 3, bias=False),
         bn1=nn.BatchNorm2d(64),
         relu=nn.ReLU(),
         maxpool=nn.MaxPool2d(3, 2, 1),
     )
-    for number, stride in enumerate((1, 2, 2, 2), start=1):
-        layers[f"layer{number}"] = make_stage("resnet18", 64, number, stride)
+    for number in range(1, 5):
+        layers[f"layer{number}"] = ours.stage(number)
     layers |= {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(512, 1000)}
     return nn.Sequential(OrderedDict(layers)), "vireid's (no torchvision here)"
 

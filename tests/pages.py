@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.tiny import OVERRIDES
 from tests.trees import write_folder
@@ -27,6 +28,19 @@ if __name__ == "__main__":  # cost measures in a process of its own
 
 def read_page(name: str) -> str:
     return (ROOT / "docs" / name).read_text()
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the fenced blocks of one language in a page, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def run_snippets(page: str) -> dict[str, Any]:
+    """Run the Python of a page from top to bottom in the current folder and return the names it leaves."""
+    names: dict[str, Any] = {}
+    for number, block in enumerate(blocks(page, "python"), start=1):
+        exec(compile(block, f"block {number} of the page", "exec"), names)
+    return names
 
 
 def files_of(page: str) -> dict[str, str]:
@@ -64,7 +78,7 @@ def run_commands(page: str, folder: Path, source: Path, block: int = 0) -> None:
     """
     if not (folder / "synvi-1").exists():
         write_folder(folder / "synvi-1", [f"p{i}" for i in range(6)], images=2, size=(48, 32))
-    lines = [line.split() for line in re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL)[block].splitlines()]
+    lines = [line.split() for line in blocks(page, "bash")[block].splitlines()]
     assert {words[0] for words in lines} <= {"vireid", "export"}
     environment = dict(pair.split("=") for words in lines if words[0] == "export" for pair in words[1:])
     overrides = [*OVERRIDES, "schedule.epochs=1", "schedule.milestones=[]"]

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vireid.synthetic import SyntheticSet, synthetic_set
-from vireid.types import Layout
 
 
-def small(like: Layout = "sysu", identities: int = 4, **settings: Any) -> SyntheticSet:
+def small(like: str = "sysu", identities: int = 4, **settings: Any) -> SyntheticSet:
     """Settings of a set of two tiny images per person and camera."""
     return synthetic_set(like, identities, **{"images": 2, "height": 24, "width": 12, **settings})
 

@@ -165,6 +165,10 @@ def test_a_network_is_not_built_without_its_methods() -> None:
             {f"{__name__}:Other": {}},
             r".*Other is a class derived from Module; expected a torch\.nn\.Module whose forward",
         ),
+        (
+            {"vireid.losses:IdentityLoss": {}},
+            r".*IdentityLoss is a class derived from Module; expected .*\(output, labels",
+        ),
         ({"torch.nn:CrossEntropyLoss": {}}, r".* is a class derived from _WeightedLoss; expected a torch\.nn\.Module"),
         ({"torch:cat": {}}, r".*cat is a builtin_function_or_method; expected a torch\.nn\.Module whose forward takes"),
     ],

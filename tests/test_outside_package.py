@@ -1,4 +1,4 @@
-"""A package that pip installed adds a method and losses, by entry point and by package.module:Class.
+"""A package that pip installed adds a method, losses and a backbone, by entry point and by package.module:Class.
 
 tests/outside_package/ is the package: other kinds of plug-ins are added there, with a test of their own here.
 """
@@ -115,7 +115,20 @@ def test_a_run_folder_names_outside_code_only_where_it_is_installed_or_trusted(s
     assert trusted.rstrip().endswith("exit 0")
 
 
+def test_a_backbone_is_found_by_name_and_by_reference(site: Path, work: Path) -> None:
+    common = ["model.base_width=64", "model.options.width=6"]
+    backbones = {"by-name": "shrinking", "by-reference": "outside.backbones:Shrinking"}
+    commands = [train(out, f"model.backbone={backbone}", *common) for out, backbone in backbones.items()]
+    said = run(site, work, *commands, ["evaluate", "by-reference", "--data", "set"])
+    assert all(words.endswith("exit 0") for words in map(str.rstrip, said)), said
+    named, referred = (metrics(work / out) for out in backbones)
+    assert [line["total"] for line in named] == [line["total"] for line in referred]
+    assert (work / "by-name" / "model.safetensors").stat().st_size < 100_000
+
+
 BAD = {
+    "model.backbone=shrinkin": r"model.backbone: unknown backbone shrinkin; expected one of .*did you mean shrinking\?",
+    "model.backbone=outside.methods:GainNoise": r".* is a class derived from Method; expected a class derived from .*",
     "model.methods.gain_nois={}": r"model.methods.gain_nois: unknown method gain_nois; .* did you mean gain_noise\?",
     "model.methods.gain_noise.scale=2": r"model.methods.gain_noise.scale=2: input should be less than or equal to 1",
     "loss.centr.weight=1": r"recipe regdb-dfw: unknown field loss.centr; the nearest field is loss.*",

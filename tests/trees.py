@@ -1,4 +1,4 @@
-"""Writers of tiny data sets in the four layouts: noise images, colour for visible and grey for infrared."""
+"""Writers of tiny data sets in all layouts: noise images, colour for visible and grey for infrared."""
 
 from __future__ import annotations
 
@@ -124,6 +124,56 @@ def write_folder(
                 path = root / folder / identity / f"{number}.png"
                 write_image(path, random, folder == "infrared", size)
     return root
+
+
+def write_market(
+    root: Path,
+    train: Sequence[int] = (2, 7, 11),
+    test: Sequence[int] = (1, 3),
+    images: int = 2,
+    cameras: Sequence[int] = (1, 2),
+    size: tuple[int, int] = SIZE,
+    seed: int = 0,
+) -> Path:
+    """Market-1501 layout: one query per test identity and camera, ``images`` others; a distractor and a junk box."""
+    random = np.random.default_rng(seed)
+    people = {"bounding_box_train": train, "query": test, "bounding_box_test": (*test, 0, -1)}
+    for folder, identities in people.items():
+        for identity in identities:
+            for camera in cameras if identity > 0 else cameras[:1]:
+                for number in range(images if identity > 0 and folder != "query" else 1):
+                    frame = 100 * number + (50 if folder == "query" else 0)
+                    spelled = "-1" if identity < 0 else f"{identity:04d}"
+                    write_image(root / folder / f"{spelled}_c{camera}s1_{frame:06d}_00.jpg", random, False, size)
+    return root
+
+
+def write_manifest(
+    root: Path,
+    train: Sequence[str] = ("ann", "bob", "eve"),
+    test: Sequence[str] = ("kim", "zoe"),
+    images: int = 2,
+    modalities: Sequence[str] = ("visible", "infrared"),
+    queries: bool = False,
+    size: tuple[int, int] = SIZE,
+    seed: int = 0,
+) -> Path:
+    """Images in one folder and ``list.csv``, which is returned: ``images`` of a person in each of two cameras of a
+    modality; with ``queries`` the first of a test person by a camera is a query and the rest is the gallery."""
+    random = np.random.default_rng(seed)
+    lines = ["path,identity,camera,modality,split"]
+    for identity in (*train, *test):
+        for first, modality in enumerate(modalities):
+            for camera in (10 * first + 1, 10 * first + 2):
+                for number in range(images):
+                    path = f"images/{modality[0]}-{identity}-{camera}-{number}.png"
+                    write_image(root / path, random, modality == "infrared", size)
+                    split = "train" if identity in train else "test"
+                    if queries and split == "test":
+                        split = "query" if number == 0 else "gallery"
+                    lines.append(f"{path},{identity},{camera},{modality},{split}")
+    write_text(root / "list.csv", "\n".join(lines) + "\n")
+    return root / "list.csv"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,13 +20,13 @@ from vireid.plugins import build, find
 from vireid.types import VireidError
 
 
-def new_network(config: ModelConfig, classes: int) -> TwoStreamNetwork:
-    """Build a network with its methods; ``config.weights`` is not read.
+def new_network(config: ModelConfig, classes: int, size: tuple[int, int] = (288, 144)) -> TwoStreamNetwork:
+    """Build a network with its methods; ``config.weights`` is not read. The arguments are those of `TwoStreamNetwork`.
 
     Raises:
-        VireidError: see `build_methods`.
+        VireidError: see `build_methods` and `vireid.models.backbone.build_backbone`.
     """
-    return TwoStreamNetwork(config, classes, build_methods(config))
+    return TwoStreamNetwork(config, classes, build_methods(config), size=size)
 
 
 def build_methods(config: ModelConfig) -> dict[str, Method]:
@@ -56,11 +56,11 @@ def build_objective(recipe: Recipe, classes: int, methods: Mapping[str, Method] 
         VireidError: an unknown loss or option, an option of the wrong type or range, or no loss of a weight above 0.
     """
     config, data = recipe.loss, recipe.data
-    given = {"image_size": (data.height, data.width), "classes": classes}
+    given = {"image_size": data.size, "classes": classes}
     entries: dict[str, Mapping[str, Any]] = {"identity": {"weight": config.identity}}
     entries |= {name: dataclasses.asdict(getattr(config, name)) for name in NAMED_LOSSES[1:]}
     for method in (methods or {}).values():
-        entries.update(method.losses())
+        entries |= {name: entry for name, entry in method.losses().items() if name not in entries}
     entries |= {name: {**entries.get(name, {}), **entry} for name, entry in config.others.items()}
     losses = {}
     for name, entry in entries.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,47 +17,40 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from vireid.difficulty import DIFFICULTY, Difficulty
+
 _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-Level = Annotated[float, Field(ge=0, le=1)]
-Methods = dict[str, dict[str, JsonValue]]
-Losses = dict[str, dict[str, JsonValue]]
+Options = dict[str, JsonValue]
+Share = Annotated[float, Field(ge=0, le=1)]
+Methods = dict[str, Options]
+Losses = dict[str, Options]
 
 
-@dataclass(frozen=True, config=_STRICT)
-class DialConfig:
-    """The parts of what makes a rendered set hard, from 0, clean, to 1, hard; null: as hard as the whole."""
-
-    viewpoint: Level | None = None
-    """How far people turn, and how far or near they are."""
-    light: Level | None = None
-    """Sun, colour cast, exposure, lamp, thermal gain."""
-    occlusion: Level | None = None
-    """Things and people in front of the person."""
-    crop: Level | None = None
-    """The detector's jitter, feet cut off."""
-    noise: Level | None = None
-    """Sensor noise and motion blur."""
-    resolution: Level | None = None
-    """How few rows the sensor has."""
-    lookalikes: Level | None = None
-    """How alike people are, and how far dyes differ in the infrared."""
+_PARTS = {part.name: Field(description=part.metadata["meaning"], ge=0, le=1) for part in fields(Difficulty)}
+_DIAL = {
+    "__doc__": "Levels of the parts of `Difficulty`, from 0 to 1; null: the level of the whole.\n\nAttributes:\n"
+    + "\n".join(f"    {name}: {info.description}" for name, info in _PARTS.items()),
+    "__module__": __name__,
+    "__annotations__": {name: Annotated[float | None, info] for name, info in _PARTS.items()},
+}
+DialConfig: Any = dataclass(frozen=True, config=_STRICT)(type("DialConfig", (), dict.fromkeys(_PARTS) | _DIAL))
 
 
 @dataclass(frozen=True, config=_STRICT)
 class SyntheticConfig:
     """The set that is rendered where the data are of kind synthetic."""
 
-    like: Literal["sysu", "regdb", "llcm", "folder"] = "sysu"
-    """Layout, and with it cameras and evaluation protocol."""
+    like: str = "sysu"
+    """Layout, and with it cameras and evaluation protocol: a name, or package.module:NAME."""
     identities: int = Field(default=491, ge=2)
     """People, of whom the real set's share is for testing."""
     images: int | None = Field(default=4, ge=1)
     """Images of a person by a camera (LLCM: and modality); null: as many as in the real set."""
     seed: int = Field(default=0, ge=0)
     """Of people, cameras and views."""
-    difficulty: float = Field(default=0.2, ge=0, le=1)
+    difficulty: float = Field(default=DIFFICULTY, ge=0, le=1)
     """From 0, clean, to 1, hard."""
     dial: DialConfig = Field(default_factory=DialConfig)
     """Parts of the difficulty, each in the place of it."""
@@ -68,6 +62,8 @@ class DataConfig:
 
     kind: Literal["files", "synthetic"] = "files"
     """files: a data set on disk; synthetic: a set without files, whose images are rendered when they are needed."""
+    layout: str | None = None
+    """Layout of the data set, a name or package.module:NAME; null: told from its folders."""
     synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
     """The rendered set."""
     height: int = Field(default=288, ge=32, le=2048)
@@ -91,7 +87,7 @@ class DataConfig:
     """Probability of a horizontal flip."""
     erase: float = Field(default=0.5, ge=0, le=1)
     """Probability of random erasing (RE in Table 1; 0 switches it off)."""
-    erase_area: tuple[Level, Level] = (0.02, 0.4)
+    erase_area: tuple[Share, Share] = (0.02, 0.4)
     """Smallest and largest share of the image that is erased."""
     erase_aspect: Literal["uniform", "log-uniform"] = "uniform"
     """Aspect of the erased box: uniform from 0.3 to 3.33, or log-uniform from 0.3 to 3.3 (torchvision's way)."""
@@ -106,6 +102,11 @@ class DataConfig:
     holdout: float = Field(default=0.5, gt=0, lt=1)
     """Share of a plain folder's identities kept from training for evaluation; the other layouts have lists."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the network input in pixels."""
+        return self.height, self.width
+
 
 @dataclass(frozen=True, config=_STRICT)
 class WeakeningConfig:
@@ -119,28 +120,34 @@ class WeakeningConfig:
     """Weakening factor of D1."""
     beta: float = Field(default=0.5, ge=0, le=1)
     """Threshold of D2 on the response map scaled to 0..1 per image."""
-    gate: Literal["sigmoid", "none"] = "sigmoid"
-    """sigmoid: features * sigmoid(f * M), eq. 3 as a spatial gate; none: features * M."""
+    gate: Literal["features", "sigmoid", "none"] = "sigmoid"
+    """How eq. 3 is read: features: sigmoid(F * M); sigmoid: F * sigmoid(f * M), a spatial gate; none: F * M."""
     inference: bool = True
     """Weaken at inference too, not only in training."""
+    detach: bool = False
+    """Let no gradient flow through f in the gate sigmoid."""
 
 
 @dataclass(frozen=True, config=_STRICT)
 class ModelConfig:
     """The two-stream network, section 3.1 and 3.3."""
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
-    """Residual network of the trunk."""
+    backbone: str = Field(default="resnet50", min_length=1)
+    """Network of the trunk: one of docs/backbones.md, an installed package's, or package.module:Class."""
+    options: Options = Field(default_factory=dict)
+    """Options of the backbone."""
     base_width: int = Field(default=64, ge=8, le=256)
-    """Channels of the first stage; below 64 the network is a narrow one that no published weights fit."""
+    """Channels of a ResNet's first stage; below 64 it is a narrow one that no published weights fit."""
     weights: str = Field(default="imagenet", min_length=1)
-    """Start of the trunk: imagenet (downloaded), none (from scratch), or a .pth or .safetensors file."""
+    """Start of the trunk: none (from scratch), imagenet or another published name, or a .pth or .safetensors file."""
     shared_from: Literal["input", "layer1", "layer2"] = "layer2"
     """First stage that both modalities share: layer2 (the paper's), layer1 (AGW), input (one stream for both)."""
     last_stride: Literal[1, 2] = 1
-    """Stride of layer4."""
+    """Stride of a ResNet's layer4."""
     branches: int = Field(default=2, ge=1, le=8)
     """Copies of layer4 (SLN); 1 is the baseline."""
+    padding: Literal["zeros", "replicate"] = "zeros"
+    """Border of layer4's 3x3 convolutions; zeros can be told from an image, so that a branch can learn the border."""
     gem_power: float = Field(default=3.0, ge=1, le=20)
     """Exponent of the generalised-mean pooling; 1 is average pooling."""
     weakening: WeakeningConfig = Field(default_factory=WeakeningConfig)
@@ -187,6 +194,10 @@ class OverlapConfig:
     """soft: expected position under a spatial softmax; hard: argmax as printed, which trains nothing."""
     temperature: float = Field(default=0.1, gt=0)
     """Of the spatial softmax, in units of the response; towards 0 the soft centre becomes the hard one."""
+    relative: bool = False
+    """Subtract each position's mean over the batch from the response first."""
+    standardise: bool = False
+    """Bring each image's response to mean 0 and deviation 1 first; the temperature is in those units then."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -292,7 +303,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class Recipe:
-    """All settings of one run."""
+    """All settings of one run.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.Recipe(name="mine").schedule.epochs
+        60
+    """
 
     name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name shown in reports."""

@@ -49,6 +49,8 @@ def known_names(kind: Kind, builtin: Iterable[str]) -> list[str]:
 def check_name(kind: Kind, name: str, builtin: Iterable[str], field: str) -> None:
     """Raise `VireidError` unless a name is a built-in, an installed package's or a reference; imports nothing."""
     builtin = list(builtin)
+    if name in builtin:  # without looking through the installed packages
+        return
     names = known_names(kind, builtin)
     if name in names or is_reference(name):
         return

@@ -1,6 +1,8 @@
-"""What the stages hand to one another: samples, features, rankings.
+"""What the stages hand to one another, and the one error of the user.
 
 ``records -> pixels -> batches -> features -> ranking -> numbers, pictures, answers``
+
+Only the standard library is loaded here, so that whoever catches `VireidError` does not wait for PyTorch.
 """
 
 from __future__ import annotations
@@ -8,28 +10,42 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the command line needs the names below before it needs PyTorch
+if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
 
-Layout = Literal["sysu", "regdb", "llcm", "folder"]
 
+class VireidError(ValueError):
+    """A mistake of the user's that one line can explain; the command line prints it and exits with 2.
 
-class VireidError(Exception):
-    """A mistake of the user's that one line can explain; the command line prints it and exits with 2."""
+    Examples:
+        >>> import vireid
+        >>> try:
+        ...     vireid.open_dataset("no-such-folder")
+        ... except vireid.VireidError as error:
+        ...     print(error)
+        no-such-folder: expected the folder of a data set, but it does not exist
+    """
 
 
 class Modality(enum.IntEnum):
-    """Which kind of camera took an image. The integer is the stream index of the network."""
+    """Which kind of camera took an image. The integer is the stream index of the network.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.Modality.INFRARED.other
+        <Modality.VISIBLE: 0>
+    """
 
     VISIBLE = 0
     INFRARED = 1
 
     @property
     def other(self) -> Modality:
+        """The modality of the other side of a search."""
         return Modality(1 - self)
 
     def __str__(self) -> str:
@@ -38,7 +54,15 @@ class Modality(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Sample:
-    """One image's record. ``identity`` and ``camera`` are the numbers of the data set's own layout."""
+    """One image's record. ``identity`` and ``camera`` are the numbers of the data set's own layout.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import vireid
+        >>> sample = vireid.Sample(Path("day/7.jpg"), identity=7, camera=1, modality=vireid.Modality.VISIBLE)
+        >>> print(sample.modality)
+        visible
+    """
 
     path: Path
     identity: int
@@ -50,19 +74,46 @@ class Sample:
 class Dataset:
     """One data set as its layout gives it, already split into training and test identities.
 
+    ``layout`` is the name or ``package.module:NAME`` by which `vireid.layouts.find_layout` knows its rules. ``queries``
+    are the rows of ``test`` that are queries, the others being the gallery, where the set itself says so. ``labels`` is
+    the file that says who is on the images, where their paths do not; ``names`` what identities are called, where not
+    as the images' folders.
     ``gallery_permutations`` holds the official SYSU-MM01 draws: ``[(camera, identity)]`` is an int array of
     shape (trials, images), 0-based positions in the sorted file list of that camera and identity.
     ``trial`` is the number of the RegDB split (1 to 10), None elsewhere. ``rendered`` is the record of a synthetic set
     without files, whose samples' paths name none.
+
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("regdb", 4, images=1, height=48, width=24)
+        >>> data.layout, data.trial, len(data.train), len(data.test)
+        ('regdb', 1, 4, 4)
     """
 
-    layout: Layout
+    layout: str
     root: Path
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     trial: int | None = None
     gallery_permutations: dict[tuple[int, int], npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
     rendered: dict[str, Any] | None = None
+    queries: tuple[int, ...] | None = None
+    labels: Path | None = None
+    names: dict[int, str] | None = field(default=None, repr=False)
+
+    @property
+    def source(self) -> Path:
+        """What it was opened by: its folder, or the file that lists its images."""
+        return self.labels or self.root
+
+    @property
+    def name(self) -> str:
+        """What reports and folders of results call it."""
+        return self.source.resolve().name
+
+    def identity_name(self, sample: Sample) -> str:
+        """The identity of one of its samples as the data set spells it."""
+        return sample.path.parent.name if self.names is None else self.names[sample.identity]
 
 
 @dataclass(frozen=True)
@@ -70,6 +121,20 @@ class Features:
     """Embeddings and the labels that evaluation needs, row by row.
 
     Shapes: ``embeddings`` (n, d) floating point; ``identities``, ``cameras`` and ``modalities`` (n,) int64.
+
+    Raises:
+        VireidError: embeddings that are not (n, d), or labels that are not (n,).
+
+    Examples:
+        >>> import torch, vireid
+        >>> features = vireid.Features(
+        ...     torch.randn(4, 8),
+        ...     identities=torch.tensor([7, 7, 9, 9]),
+        ...     cameras=torch.tensor([1, 3, 1, 3]),
+        ...     modalities=torch.tensor([0, 1, 0, 1]),
+        ... )
+        >>> features[features.modalities == vireid.Modality.VISIBLE].identities
+        tensor([7, 9])
     """
 
     embeddings: Tensor

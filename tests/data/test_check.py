@@ -2,17 +2,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.trees import write_folder, write_image, write_llcm, write_regdb, write_sysu, write_text
+from tests.trees import (
+    write_folder,
+    write_image,
+    write_llcm,
+    write_manifest,
+    write_market,
+    write_regdb,
+    write_sysu,
+    write_text,
+)
 from vireid.data.check import Report, check
+from vireid.layouts import find_layout
 from vireid.types import VireidError
 
 REAL_PAIRS = Path(__file__).parents[2].parent / "shared" / "data" / "real_pairs"
-WRITERS = {"sysu": write_sysu, "regdb": write_regdb, "llcm": write_llcm, "folder": write_folder}
+WRITERS = {"sysu": write_sysu, "regdb": write_regdb, "llcm": write_llcm, "folder": write_folder,
+           "market": write_market, "manifest": write_manifest}  # fmt: skip
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:
@@ -22,7 +34,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
 
 
 def _rendered(root: Path) -> Path:
-    write_text(root / "synthetic.json", "{}")
+    write_text((root if root.is_dir() else root.parent) / "synthetic.json", "{}")
     return root
 
 
@@ -35,10 +47,11 @@ def test_sound_rendered_tree(tmp_path: Path, layout: str) -> None:
     assert report.ok
     assert any("synthetic.json" in note for note in report.notes)
     images = next(count.found for count in report.counts if count.name == "images")
+    images += layout == "market"  # the junk is opened too
     assert calls == [(i, images) for i in range(1, images + 1)]
 
 
-@pytest.mark.parametrize("layout", ["sysu", "regdb", "llcm"])
+@pytest.mark.parametrize("layout", ["sysu", "regdb", "llcm", "market"])
 def test_fewer_than_published_is_missing(tmp_path: Path, layout: str) -> None:
     report = check(WRITERS[layout](tmp_path))
     assert not report.ok
@@ -61,8 +74,39 @@ def test_counts(tmp_path: Path) -> None:
     }
 
 
+def test_counts_of_queries_and_their_gallery(tmp_path: Path) -> None:
+    report = check(write_market(tmp_path))
+    assert [(c.name, c.found, c.published) for c in report.counts] == [
+        ("training identities", 3, 751),
+        ("training images, visible", 12, 12_936),
+        ("test identities", 2, 750),
+        ("query images, visible", 4, 3_368),
+        ("gallery images, visible", 9, 15_913),
+        ("cameras", 2, 6),
+        ("images", 25, None),
+    ]
+    assert "1 images are in no list and are not used" in report.notes[0]
+
+
+def test_flaws_of_a_manifest_name_the_line(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path)
+    lines = path.read_text().splitlines()
+    (tmp_path / lines[3].split(",")[0]).write_bytes(b"")
+    shutil.copy(tmp_path / lines[4].split(",")[0], tmp_path / lines[20].split(",")[0])
+    write_text(path, "\n".join([*lines, "gone.png,ann,1,visible,train", "", "x", lines[7]]))
+    found = [(kind, where.removeprefix(f"{tmp_path}/")) for kind, where in _rows(check(path))]
+    assert found == [
+        ("unreadable", "list.csv:44"),
+        ("missing", "list.csv:42"),
+        ("duplicated", "list.csv:45"),
+        ("unreadable", lines[3].split(",")[0]),
+        ("mislabelled", lines[20].split(",")[0]),
+    ]
+
+
 def test_more_than_published_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vireid.data.check.PUBLISHED", {"folder": {"images": 11}})
+    layout = replace(find_layout("folder"), published={"images": 11})
+    monkeypatch.setattr("vireid.data.check.find_layout", lambda name: layout)
     report = check(write_folder(tmp_path))
     assert report.ok
     assert report.notes == ("images: 12, more than the 11 published",)

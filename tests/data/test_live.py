@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +11,14 @@ import torch
 
 from tests.tiny import tiny_recipe
 from vireid.config import DataConfig, DialConfig, SyntheticConfig
-from vireid.data.layouts import open_data, open_dataset, open_pixels
+from vireid.data.layouts import open_data, open_dataset, open_pixels, synthetic_record
 from vireid.data.live import ROOT, live_dataset, live_settings
+from vireid.data.rendered import render
 from vireid.runs.evaluate import evaluate_runs
 from vireid.synthetic import write_tree
+from vireid.synthetic.settings import rendered_layouts
 from vireid.training.run import train
-from vireid.types import Dataset, Layout, VireidError
+from vireid.types import Dataset, VireidError
 
 
 def config(**fields: Any) -> DataConfig:
@@ -31,8 +33,8 @@ def records(dataset: Dataset) -> list[set[tuple[str, int, int, int]]]:
     ]
 
 
-@pytest.mark.parametrize("like", get_args(Layout))
-def test_records_are_those_that_the_loader_finds_in_the_tree(like: Layout, tmp_path: Path) -> None:
+@pytest.mark.parametrize("like", rendered_layouts())
+def test_records_are_those_that_the_loader_finds_in_the_tree(like: str, tmp_path: Path) -> None:
     settings = live_settings(config(like=like))
     write_tree(tmp_path / "set", settings)
     tree, live = open_dataset(tmp_path / "set", 3), live_dataset(settings, 3)
@@ -85,3 +87,16 @@ def test_data_and_recipe_must_agree(tmp_path: Path) -> None:
     recipe = tiny_recipe("data.kind=synthetic")
     with pytest.raises(VireidError, match="leave --data out"):
         train(recipe, open_data(recipe.data, tmp_path / "set"), tmp_path / "run")
+
+
+def test_a_set_is_rendered_by_one_call_in_memory_or_on_disk(tmp_path: Path) -> None:
+    live = render("llcm", 6, images=1, height=32, width=32, seed=3, difficulty=0.4)
+    written = render("llcm", 6, images=1, height=32, width=32, seed=3, difficulty=0.4, out=tmp_path / "set")
+    assert records(live) == records(written)
+    assert live.rendered == synthetic_record(tmp_path / "set")
+
+
+def test_pictures_of_another_size_than_the_input_are_refused() -> None:
+    dataset = render("sysu", 4, images=1, height=48, width=24)
+    with pytest.raises(VireidError, match=r"^data: rendered at 48 x 24 pixels, expected the 32 x 32 of"):
+        open_pixels(dataset, dataset.train, config())

@@ -1,5 +1,6 @@
 """An export gives the run's features, refuses to be another one, and appears whole or not at all."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import safetensors.torch
 import torch
 
+from tests.reference.resnet import torchvision_state
 from vireid.deploy import export
 from vireid.deploy.card import write_card
 from vireid.deploy.export import export_run
@@ -72,6 +75,36 @@ def test_fingerprint_follows_weights_and_what_shapes_the_feature(run: Path, tmp_
     with torch.no_grad():
         next(loaded.network.parameters())[0, 0, 0, 0] += 1e-3
     assert model_fingerprint(loaded) != before
+
+
+def test_a_run_of_version_0_1_keeps_names_and_fingerprint(run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "run"
+    shutil.copytree(run, old)
+    info = json.loads((old / "run.json").read_text())
+    del info["recipe"]["model"]["options"], info["recipe"]["model"]["padding"]
+    del info["recipe"]["model"]["weakening"]["detach"]
+    (old / "run.json").write_text(json.dumps(info))
+    names = {f"{place}.{name}" for name in torchvision_state("resnet18", 8) for place in _places(name)}
+    heads = {
+        "bnneck": ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"],
+        "classifier": ["weight"],
+    }
+    names |= {f"branches.{b}.{part}.{name}" for b in range(2) for part, of in heads.items() for name in of}
+    tensors = safetensors.torch.load_file(old / "model.safetensors")
+    assert {name.removeprefix(".") for name in names} == set(tensors)
+    recipe = info["recipe"]
+    model = {name: value for name, value in recipe["model"].items() if name != "weights"}
+    shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
+    state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        state.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + value.numpy().tobytes())
+    assert load_embedder(old).fingerprint == load_embedder(run).fingerprint == state.hexdigest()
+
+
+def _places(name: str) -> list[str]:
+    if name.startswith(("conv1", "bn1", "layer1")):
+        return ["visible", "infrared"]
+    return [] if name.startswith("fc") else ["branches.0", "branches.1"] if name.startswith("layer4") else [""]
 
 
 def test_int8_reaches_its_cosine_by_leaving_blocks_in_float(run: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from vireid.config import ModelConfig
 from vireid.data.augment import normalise
-from vireid.deploy.graph import ModalityGraph, _CubicMean
+from vireid.deploy.graph import INPUT, ModalityGraph, _CubicMean, to_onnx
 from vireid.models.network import TwoStreamNetwork, embedding
 from vireid.models.pooling import generalised_mean
 from vireid.models.weakening import DynamicFeatureWeakening
@@ -33,18 +33,31 @@ def test_pooling_by_multiplications_equals_the_generalised_mean() -> None:
 
 
 @pytest.mark.parametrize("modality", Modality)
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "resnet18_ibn_a"])
 def test_folding_changes_nothing(backbone: str, modality: Modality) -> None:
     torch.manual_seed(0)
-    network = TwoStreamNetwork(ModelConfig(backbone=backbone, base_width=8, weights="none"), 3)  # type: ignore[arg-type]
+    network = TwoStreamNetwork(ModelConfig(backbone=backbone, base_width=8, weights="none"), 3)
     images = torch.randint(0, 256, (4, 64, 32, 3), dtype=torch.uint8)
     pixels = normalise(images.permute(0, 3, 1, 2))
     network(pixels, pixels)  # running statistics other than 0 and 1
     network.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     graph = ModalityGraph(network, modality).eval()
-    assert not any(isinstance(part, nn.BatchNorm2d) for part in graph.modules())
+    left = [name for name, part in graph.named_modules() if isinstance(part, nn.BatchNorm2d)]
+    assert all(name.endswith("bn1.BN") for name in left)  # half of an IBN's channels
+    assert bool(left) == backbone.endswith("ibn_a")
     with torch.no_grad():
         output = network(*((pixels, None) if modality is Modality.VISIBLE else (None, pixels)))
         torch.testing.assert_close(graph(images)[0], embedding(output.normed), rtol=1e-3, atol=1e-4)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_a_network_with_instance_normalisation_survives_the_export() -> None:
+    torch.manual_seed(0)
+    network = TwoStreamNetwork(ModelConfig(backbone="resnet18_ibn_a", base_width=8, branches=1), 3).eval()
+    images = torch.randint(0, 256, (3, 64, 32, 3), dtype=torch.uint8)
+    session = onnxruntime.InferenceSession(to_onnx(network, Modality.INFRARED, 64, 32).SerializeToString())
+    with torch.no_grad():
+        expected = ModalityGraph(network, Modality.INFRARED).eval()(images)
+    for found, value in zip(session.run(None, {INPUT: images.numpy()}), expected, strict=True):
+        np.testing.assert_allclose(found, value.numpy(), atol=1e-4)

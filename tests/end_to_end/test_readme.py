@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import ROOT, blocks, run_snippets
 from tests.tiny import OVERRIDES
 from tests.trees import write_folder, write_sysu
 from vireid.cli import main
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_the_readme_fits_on_two_screens_and_starts_with_a_picture() -> None:
@@ -34,8 +30,7 @@ def test_the_files_it_links_to_exist() -> None:
 
 
 def test_python_snippets_run() -> None:
-    for snippet in blocks("python"):
-        exec(snippet, {})
+    assert run_snippets(README)
 
 
 def started_and_stopped(words: list[str]) -> None:
@@ -60,7 +55,7 @@ def test_every_command_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copytree(demo.with_name("demo-data") / "cam1", tmp_path / "day")
     shutil.copy(next((demo.with_name("demo-data") / "cam3").rglob("*.jpg")), tmp_path / "night.jpg")
     made = subprocess.run(["make", "-n", "demo", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for line in [line for block in blocks("bash") for line in block.splitlines()]:
+    for line in [line for block in blocks(README, "bash") for line in block.splitlines()]:
         words = [str(places.get(word, word)) for word in line.split(" # ")[0].split()]
         if words[0] == "make":
             assert {"demo": "bin/vireid demo", "test": "bin/python -m pytest"}[words[1]] in made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.gallery.milvus_server import free_port
-
-PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
+from tests.pages import blocks, read_page
 
 
 def run(block: str, folder: Path) -> None:
@@ -40,7 +38,7 @@ def run(block: str, folder: Path) -> None:
 
 
 def test_the_tutorial_runs(tmp_path: Path) -> None:
-    for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL):
+    for block in blocks(read_page("search.md"), "bash"):
         if "curl" in block and shutil.which("curl") is None:
             pytest.skip("the last block, on the service, was not run: curl is not installed")
         run(block, tmp_path)

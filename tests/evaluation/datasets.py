@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vireid.types import Dataset, Features, Layout, Modality, Sample
+from vireid.types import Dataset, Features, Modality, Sample
 
 
 def dataset(
-    layout: Layout,
+    layout: str,
     cells: Iterable[tuple[int, int, Modality, int]],
     permutations: dict[tuple[int, int], npt.NDArray[np.int64]] | None = None,
 ) -> Dataset:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import doctest
-import re
-from pathlib import Path
 
+from tests.pages import blocks, read_page
 from vireid.evaluation import RULES
 
-PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
+PAGE = "protocols.md"
 
 
 def test_every_example_of_the_protocols_page_runs() -> None:
-    text = PAGE.read_text()
-    blocks = re.findall(r"```pycon\n(.*?)```", text, flags=re.DOTALL)
+    examples = blocks(read_page(PAGE), "pycon")
     for protocol in RULES:
-        assert any(f'score("{protocol}"' in block for block in blocks)
-    example = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, PAGE.name, str(PAGE), 0)
+        assert any(f'score("{protocol}"' in block for block in examples)
+    example = doctest.DocTestParser().get_doctest("\n".join(examples), {}, PAGE, PAGE, 0)
     runner = doctest.DocTestRunner()
     said: list[str] = []
     runner.run(example, out=said.append)

@@ -133,7 +133,7 @@ def test_sysu_with_strange_cameras_is_an_error() -> None:
 
 def test_regdb_and_folder_use_whole_lists() -> None:
     for layout, official in (("regdb", True), ("folder", False)):
-        data = datasets.dataset(layout, [(1, 1, V, 3), (2, 1, I, 2), (1, 2, V, 1)])  # type: ignore[arg-type]
+        data = datasets.dataset(layout, [(1, 1, V, 3), (2, 1, I, 2), (1, 2, V, 1)])
         to_visible, to_infrared = settings_for(data)
         assert to_visible.trials[0].query.tolist() == to_infrared.trials[0].gallery.tolist() == [3, 4]
         assert to_visible.trials[0].gallery.tolist() == to_infrared.trials[0].query.tolist() == [0, 1, 2, 5]

@@ -157,8 +157,8 @@ def test_wrong_files(tmp_path: Path) -> None:
     np.save(tmp_path / "array.npy", np.ones(3))
     with pytest.raises(VireidError, match=r"not a \.npz"):
         score_file(tmp_path / "array.npy", "sysu")
-    with pytest.raises(VireidError, match="protocol: expected one of sysu, regdb, llcm, folder"):
-        score_file(broken, "market")  # type: ignore[arg-type]
+    with pytest.raises(VireidError, match=r"protocol: unknown layout sysi; expected one of .*regdb.*did you mean sysu"):
+        score_file(broken, "sysi")
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_several_images_are_one_query_and_the_mean_direction_ranks(gallery: Gall
 def test_reranking_orders_the_shortlist_like_the_ranking_of_the_whole(gallery: Gallery) -> None:
     import torch
 
-    from vireid.retrieval.rerank import KReciprocalRanking
+    from vireid.retrieval.reranking import KReciprocalRanking
 
     assert len(IMAGES) < SHORTLIST
     query = IMAGES[5].vector[None]

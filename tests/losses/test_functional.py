@@ -5,10 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.losses.batches import Batch, random_batch
 from tests.reference import losses as reference
-from vireid.losses.functional import modality_centres, pairwise_distance, response_centre
+from vireid.losses.functional import centre_of, modality_centres, pairwise_distance
+from vireid.models.pooling import generalised_mean
+from vireid.types import VireidError
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,8 +78,12 @@ def test_an_identity_of_one_modality_is_named(lacking: int, modality: int) -> No
     modalities = torch.tensor([0, 0, 0, 1, 1, 1, 0])
     keep = ~((labels == lacking) & (modalities == modality))
     batch = Batch(torch.randn(7, 3)[keep], labels[keep], modalities[keep])
-    with pytest.raises(ValueError, match=f"label {lacking} has images of one modality only"):
+    with pytest.raises(VireidError, match=f"label {lacking} has images of one modality only"):
         modality_centres(*batch)
+
+
+def response_centre(maps: Tensor, power: float, temperature: float | None) -> Tensor:
+    return centre_of(generalised_mean(maps, power, 1), temperature)
 
 
 @pytest.mark.parametrize("temperature", [None, 0.05, 0.1, 1.0])

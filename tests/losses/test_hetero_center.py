@@ -9,6 +9,7 @@ import torch
 from tests.losses.batches import Batch, random_batch
 from tests.reference import losses as reference
 from vireid.losses.hetero_center import HeteroCenterTriplet
+from vireid.types import VireidError
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -83,7 +84,11 @@ def test_half_precision_embeddings() -> None:
 
 def test_bad_batches() -> None:
     one_person = (torch.rand(4, 3), torch.zeros(4, dtype=torch.int64), torch.tensor([0, 0, 1, 1]))
-    with pytest.raises(ValueError, match="two identities"):
+    with pytest.raises(VireidError, match="two identities"):
         HeteroCenterTriplet()(*one_person)
-    with pytest.raises(ValueError, match="label 1 has images of one modality only"):
+    with pytest.raises(VireidError, match="label 1 has images of one modality only"):
         HeteroCenterTriplet()(torch.rand(3, 3), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]))
+    with pytest.raises(VireidError, match=r"^modalities: expected 0 for visible and 1 for infrared images$"):
+        HeteroCenterTriplet()(torch.rand(4, 3), torch.tensor([0, 0, 1, 1]), torch.tensor([1, 2, 1, 2]))
+    with pytest.raises(VireidError, match=r"^loss: expected embeddings \(b, d\) with labels.*\(4,\), \(2,\)$"):
+        HeteroCenterTriplet()(torch.rand(4, 3), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1]))

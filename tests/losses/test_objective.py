@@ -217,5 +217,5 @@ def test_identity_loss_of_half_precision_and_large_logits() -> None:
 def test_an_identity_of_one_modality_is_an_error() -> None:
     rows = random_rows(7)
     keep = ((rows.labels != 0) | (rows.modalities == 0)).nonzero().squeeze(1)
-    with pytest.raises(ValueError, match="label 0 has images of one modality only"):
+    with pytest.raises(VireidError, match="label 0 has images of one modality only"):
         made(config(0, 0, 1, 0))(*rows.taken(keep))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.reference import losses as reference
 from vireid.losses.overlap import OverlapPenalty
+from vireid.types import VireidError
 
 INPUT = (288, 144)
 
@@ -50,6 +51,42 @@ def test_temperature_and_power(temperature: float, power: float) -> None:
     expected = reference.overlap(maps.double().numpy(), INPUT, 200, temperature, power)
     loss = OverlapPenalty(INPUT, 200, temperature=temperature, power=power)
     assert penalty(loss, maps) == pytest.approx(expected, rel=1e-4)
+
+
+VARIANTS = [{"relative": True}, {"standardise": True}, {"relative": True, "standardise": True}]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+@pytest.mark.parametrize("shape", [(4, 2, 5, 6, 3), (3, 3, 4, 5, 4)])
+def test_variants_equal_the_naive_loop(variant: dict[str, bool], temperature: float, shape: tuple[int, ...]) -> None:
+    maps = random_maps(sum(shape), *shape)
+    expected = reference.overlap(maps.double().numpy(), (96, 40), 100, temperature, **variant)
+    plain = reference.overlap(maps.double().numpy(), (96, 40), 100, temperature)
+    assert expected != pytest.approx(plain, rel=1e-3)
+    loss = OverlapPenalty((96, 40), 100, temperature=temperature, **variant)
+    assert penalty(loss, maps) == pytest.approx(expected, rel=1e-4)
+
+
+def test_where_a_branch_responds_in_every_image_does_not_count_when_relative() -> None:
+    """Two branches that differ by a fixed border alone are apart by the plain penalty and together by the other."""
+    maps = random_maps(8, 6, 1, 3, 5, 4).expand(-1, 2, -1, -1, -1).clone()
+    maps[:, 0, :, 0, 0] = 20.0
+    maps[:, 1, :, -1, -1] = 20.0
+    assert penalty(OverlapPenalty(INPUT, 200), maps) == 0
+    assert penalty(OverlapPenalty(INPUT, 200, relative=True), maps) > 100
+
+
+def test_a_level_and_a_scale_do_not_change_the_standardised_penalty() -> None:
+    maps = random_maps(9, 4, 2, 1, 5, 4) + 1  # one channel: the response is the map
+    loss = OverlapPenalty(INPUT, 300, temperature=0.5, standardise=True)
+    assert penalty(loss, 7 * maps + 3) == pytest.approx(penalty(loss, maps), rel=1e-4)
+    flat = torch.ones(2, 2, 3, 4, 4, requires_grad=True)
+    value = loss(flat, torch.zeros(2), torch.zeros(2))
+    value.backward()
+    assert value.item() == pytest.approx(300, abs=1e-3)
+    assert flat.grad is not None
+    assert torch.isfinite(flat.grad).all()
 
 
 @pytest.mark.parametrize("centre", ["soft", "hard"])
@@ -138,5 +175,19 @@ def test_half_precision_maps() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 1, 3, 4, 5), (2, 3, 4, 5), (2, 8)])
 def test_bad_maps(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected maps \(b, branches >= 2, c, h, w\), got shape"):
+    with pytest.raises(VireidError, match=r"^maps: expected \(b, branches >= 2, c, h, w\), got shape"):
         OverlapPenalty(INPUT)(torch.rand(*shape), torch.zeros(2), torch.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"centre": "middle"}, "centre: expected soft or hard, got 'middle'"),
+        ({"temperature": 0.0}, "temperature, separation: expected"),
+        ({"temperature": float("nan")}, "temperature, separation: expected"),
+        ({"separation": -1.0}, "temperature, separation: expected"),
+    ],
+)
+def test_bad_arguments(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OverlapPenalty(INPUT, **fields)

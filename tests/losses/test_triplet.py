@@ -10,6 +10,7 @@ import torch
 from tests.losses.batches import Batch, random_batch
 from tests.reference import losses as reference
 from vireid.losses.triplet import TRIPLETS, BatchHardTriplet, RandomTriplet, WeightedTriplet
+from vireid.types import VireidError
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.3, 2.0])
@@ -143,5 +144,11 @@ def test_coinciding_embeddings_have_a_finite_gradient(kind: str) -> None:
 @pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 0, 1, 1, 2], [0, 1, 2]])
 def test_bad_batches(kind: str, labels: list[int]) -> None:
     rows = (torch.rand(len(labels), 3), torch.tensor(labels), torch.zeros(len(labels)))
-    with pytest.raises(ValueError, match="two images of every identity and two identities"):
+    with pytest.raises(VireidError, match="two images of every identity and two identities"):
         TRIPLETS[kind]()(*rows)
+
+
+@pytest.mark.parametrize("kind", TRIPLETS)
+def test_bad_shapes(kind: str) -> None:
+    with pytest.raises(VireidError, match=r"^loss: expected embeddings \(b, d\) with labels.*\(5,\), \(4,\)$"):
+        TRIPLETS[kind]()(torch.rand(4, 3), torch.zeros(5), torch.zeros(4))

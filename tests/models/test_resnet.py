@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.reference.resnet import torchvision_state, trunk_forward
+from tests.reference.resnet import initial_state, torchvision_state, trunk_forward
 from vireid.config import ModelConfig, WeakeningConfig
-from vireid.models.network import TwoStreamNetwork
-from vireid.models.resnet import stage_channels
-from vireid.models.weights import load_trunk
+from vireid.models.backbone import build_backbone
+from vireid.models.network import TwoStreamNetwork, build_network
 
 
 @pytest.mark.parametrize(
@@ -30,10 +29,14 @@ def test_the_reference_has_the_published_number_of_parameters(backbone: str, pub
         ("resnet34", 2, (97, 65)),
         ("resnet50", 1, (49, 33)),
         ("resnet50", 2, (64, 32)),
+        ("resnet18_ibn_a", 1, (64, 32)),
+        ("resnet34_ibn_a", 2, (97, 65)),
+        ("resnet50_ibn_a", 1, (64, 32)),
     ],
 )
 def test_trunk_equals_a_plain_resnet(backbone: Any, last_stride: Any, size: tuple[int, int], tmp_path: Path) -> None:
-    state = torchvision_state(backbone, width=8, classes=7)
+    name, _, ibn = backbone.partition("_")
+    state = torchvision_state(name, width=8, classes=7, ibn=bool(ibn))
     torch.save(state, tmp_path / "weights.pth")
     config = ModelConfig(
         backbone=backbone,
@@ -42,8 +45,7 @@ def test_trunk_equals_a_plain_resnet(backbone: Any, last_stride: Any, size: tupl
         last_stride=last_stride,
         weakening=WeakeningConfig(after=()),
     )
-    network = TwoStreamNetwork(config, 3).eval()
-    load_trunk(network.trunk(), config)
+    network = build_network(config, 3).eval()
     seen = {}
     for name in ("visible", "infrared", "layer2", "layer3"):
         network.get_submodule(name).register_forward_hook(lambda _m, _i, y, key=name: seen.update({key: y}))
@@ -74,7 +76,21 @@ def test_starts_as_he_normal_convolutions_and_unit_norms() -> None:
     assert not any(torch.equal(a.weight, b.weight) for a, b in itertools.combinations(convolutions, 2))
 
 
-def test_stage_channels() -> None:
-    assert [stage_channels("resnet50", 64, s) for s in range(5)] == [64, 256, 512, 1024, 2048]
-    assert [stage_channels("resnet18", 64, s) for s in range(5)] == [64, 64, 128, 256, 512]
-    assert [stage_channels("resnet34", 16, s) for s in range(5)] == [16, 16, 32, 64, 128]
+@pytest.mark.parametrize(("backbone", "branches"), [("resnet18", 2), ("resnet34", 1), ("resnet50", 3)])
+def test_a_seed_starts_as_it_always_has(backbone: str, branches: int) -> None:
+    torch.manual_seed(3)
+    state = TwoStreamNetwork(ModelConfig(backbone=backbone, base_width=8, branches=branches), 5).state_dict()
+    torch.manual_seed(3)
+    expected = initial_state(backbone, 8, 5, branches)
+    assert set(expected) == {name for name, value in state.items() if value.ndim in (2, 4)}
+    for name, value in expected.items():
+        torch.testing.assert_close(state[name], value, rtol=1e-6, atol=1e-9)
+
+
+def test_channels() -> None:
+    def channels(backbone: str, width: int) -> tuple[int, ...]:
+        return build_backbone(ModelConfig(backbone=backbone, base_width=width)).channels
+
+    assert channels("resnet50", 64) == (64, 256, 512, 1024, 2048)
+    assert channels("resnet18", 64) == (64, 64, 128, 256, 512)
+    assert channels("resnet34", 16) == (16, 16, 32, 64, 128)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from tests.reference import weakening as reference
 from tests.reference.losses import numerical_gradient
-from vireid import DynamicFeatureWeakening
+from vireid import DynamicFeatureWeakening, VireidError
 from vireid.models.weakening import channel_response, weakening_matrix
 
-MATRICES, GATES = ("D1", "D2", "D3"), ("sigmoid", "none")
+MATRICES, GATES = ("D1", "D2", "D3"), ("features", "sigmoid", "none")
 PAIRS: list[tuple[Any, Any]] = [*product(MATRICES, GATES)]
 SETTINGS = [*product(MATRICES, GATES, (0.2, 0.5, 0.8))]
 
@@ -109,28 +109,41 @@ def test_gradcheck_of_the_plain_gate(matrix: Any) -> None:
     assert torch.autograd.gradcheck(DynamicFeatureWeakening(matrix, gate="none"), features)
 
 
+@pytest.mark.parametrize("gate", ["features", "sigmoid"])
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_gradient_of_the_sigmoid_gate(matrix: Any) -> None:
+def test_gradient_of_the_sigmoid_gates(matrix: Any, gate: Any) -> None:
     """The response is float32: autograd is compared with differences of the double-precision loop."""
     features = torch.rand(2, 3, 4, 3, generator=torch.Generator().manual_seed(11)).requires_grad_()
     weights = torch.rand(2, 3, 4, 3, generator=torch.Generator().manual_seed(12))
-    (DynamicFeatureWeakening(matrix)(features) * weights).sum().backward()
+    (DynamicFeatureWeakening(matrix, gate=gate)(features) * weights).sum().backward()
 
     def loss(x: reference.Array) -> float:
-        return float((reference.weaken(x, matrix, 0.5, 0.5, "sigmoid") * as_numpy(weights)).sum())
+        return float((reference.weaken(x, matrix, 0.5, 0.5, gate) * as_numpy(weights)).sum())
 
     assert features.grad is not None
     np.testing.assert_allclose(as_numpy(features.grad), numerical_gradient(loss, as_numpy(features)), atol=1e-6)
 
 
-def test_inference_switch() -> None:
+def test_a_detached_response_is_a_constant_to_the_gradient() -> None:
+    features = random_maps(17, 2, 4, 5, 3).requires_grad_()
+    module = DynamicFeatureWeakening(gate="sigmoid", detach=True)
+    torch.testing.assert_close(module(features), DynamicFeatureWeakening(gate="sigmoid")(features))
+    module(features).sum().backward()
+    response = channel_response(features.detach())
+    gate = torch.sigmoid(response * weakening_matrix(response, "D1")).unsqueeze(1).expand_as(features)
+    torch.testing.assert_close(features.grad, gate)
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_inference_switch(gate: Any) -> None:
     features = random_maps(13, 2, 4, 5, 3)
-    always, training_only = DynamicFeatureWeakening(), DynamicFeatureWeakening(inference=False)
+    always, training_only = DynamicFeatureWeakening(gate=gate), DynamicFeatureWeakening(gate=gate, inference=False)
     weakened = always(features)
     assert not torch.equal(weakened, features)
     assert torch.equal(training_only(features), weakened)
     assert torch.equal(always.eval()(features), weakened)
     assert training_only.eval()(features) is features
+    assert torch.equal(training_only.weaken(features), weakened)
 
 
 def test_it_holds_no_state_and_is_deterministic() -> None:
@@ -171,7 +184,7 @@ def test_autocast_changes_nothing() -> None:
     ("fields", "message"),
     [
         ({"matrix": "D4"}, "matrix: expected D1, D2 or D3, got 'D4'"),
-        ({"gate": "tanh"}, "gate: expected sigmoid or none, got 'tanh'"),
+        ({"gate": "tanh"}, "gate: expected features, sigmoid or none, got 'tanh'"),
         ({"alpha": 1.1}, r"alpha: expected a number in \[0, 1\], got 1.1"),
         ({"alpha": -0.1}, "alpha"),
         ({"beta": 2}, "beta"),
@@ -179,8 +192,13 @@ def test_autocast_changes_nothing() -> None:
     ],
 )
 def test_bad_arguments(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(VireidError, match=message):
         DynamicFeatureWeakening(**fields)
+
+
+def test_bad_shape() -> None:
+    with pytest.raises(VireidError, match=r"^features: expected a map \(b, c, h, w\), got shape \(2, 8\)$"):
+        DynamicFeatureWeakening()(torch.rand(2, 8))
 
 
 def test_plugs_into_a_network_in_one_line() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.models.conftest import SmallNetwork
 from tests.reference.resnet import torchvision_state
 from vireid.config import ModelConfig
 from vireid.models.network import TwoStreamNetwork, build_network
-from vireid.models.weights import imagenet_weights, load_trunk, read_tensors
+from vireid.models.weights import download, load_trunk, read_tensors
 from vireid.types import VireidError
 
 
@@ -117,17 +118,17 @@ def test_weights_of_another_architecture(tmp_path: Path, held: str, wanted: str,
     message = error_of(config(path, wanted))
     assert str(path) in message
     assert reason in message
-    assert f"{wanted} with base_width 8" in message
+    assert f"{wanted} (base_width 8)" in message
 
 
 def test_a_misfit_changes_nothing(tmp_path: Path, small_network: SmallNetwork) -> None:
     state = torchvision_state("resnet18", width=8)
     del state["layer4.1.bn2.bias"]
     path = save(state, tmp_path / "weights.pth")
-    network = small_network()
+    network = small_network(weights=str(path))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(VireidError, match=r"layer4\.1\.bn2\.bias is missing"):
-        load_trunk(network.trunk(), config(path))
+        load_trunk(network.trunk(), network.backbone)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
@@ -209,11 +210,44 @@ def test_imagenet_from_the_hub_or_its_cache(tmp_path: Path, monkeypatch: pytest.
     state = torchvision_state(backbone, width=8, classes=4)
     path, asked = save(state, tmp_path / "model.safetensors"), []
 
-    def download(repository: str, name: str) -> str:
+    def from_hub(repository: str, name: str) -> str:
         asked.append((repository, name))
         return str(path)
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", from_hub)
     assert_holds(build_network(config("imagenet", backbone), 5), state)
-    assert imagenet_weights(backbone) == path
+    assert download(f"timm/{backbone}.tv_in1k", "imagenet") == path
     assert set(asked) == {(f"timm/{backbone}.tv_in1k", "model.safetensors")}
+
+
+@pytest.mark.parametrize("backbone", ["resnet18_ibn_a", "resnet34_ibn_a", "resnet50_ibn_a"])
+def test_ibn_weights_come_from_their_publisher_and_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: Any
+) -> None:
+    state, asked = torchvision_state(backbone.split("_")[0], width=8, classes=4, ibn=True), []
+
+    def fetch(address: str, target: str, digits: str) -> None:
+        asked.append((address.rsplit("/", 1)[-1], digits))
+        save(state, Path(target))
+
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", fetch)
+    for _ in range(2):
+        assert_holds(build_network(config("imagenet", backbone), 5), state)
+    (name, digits), *again = asked
+    assert re.fullmatch(rf"{backbone}-{digits}\.pth", name)
+    assert re.fullmatch("[0-9a-f]{8}", digits)
+    assert not again  # once
+
+
+def test_a_ResNet_without_ibn_is_no_fit_and_the_other_way_round(tmp_path: Path) -> None:
+    plain = save(torchvision_state("resnet18", width=8), tmp_path / "plain.pth")
+    ibn = save(torchvision_state("resnet18", width=8, ibn=True), tmp_path / "ibn.pth")
+    assert "layer1.0.bn1.IN.weight is missing" in error_of(config(plain, "resnet18_ibn_a"))
+    assert "layer1.0.bn1.weight is missing" in error_of(config(ibn))
+
+
+def test_an_unknown_published_name_lists_the_known() -> None:
+    message = error_of(config("dino", "resnet50"))
+    assert message.startswith("model.weights=dino: resnet50 has no published weights of that name; expected one of ")
+    assert "none, imagenet, or a .pth or .safetensors file" in message

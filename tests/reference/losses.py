@@ -89,19 +89,24 @@ def weighted_triplet(rows: Array, labels: Labels, squared: bool = False) -> floa
     return total / len(labels)
 
 
-def response_centre(image: Array, power: float, temperature: float | None) -> tuple[float, float]:
-    """Centre of interest of one map (c, h, w), eq. 4, in cells; None is the printed argmax."""
+def response(image: Array, power: float) -> Array:
+    """Eq. 4 of one map (c, h, w): (h, w)."""
     channels, height, width = image.shape
-    f = {
-        (i, j): (sum(max(float(image[c, i, j]), 0) ** power for c in range(channels)) / channels + 1e-12) ** (1 / power)
-        for i in range(height)
-        for j in range(width)
-    }
+    f = np.empty((height, width))
+    for i, j in np.ndindex(height, width):
+        mean = sum(max(float(image[c, i, j]), 0) ** power for c in range(channels)) / channels
+        f[i, j] = (mean + 1e-12) ** (1 / power)
+    return f
+
+
+def centre_of(f: Array, temperature: float | None) -> tuple[float, float]:
+    """Centre of interest of one response (h, w) in cells; None is the printed argmax."""
+    positions = list(np.ndindex(*f.shape))
     if temperature is None:
-        row, column = max(f, key=lambda position: f[position])
+        row, column = max(positions, key=lambda position: f[position])
         return row + 0.5, column + 0.5
-    peak = max(f.values())
-    weights = {position: math.exp((value - peak) / temperature) for position, value in f.items()}
+    peak = max(f[position] for position in positions)
+    weights = {position: math.exp((f[position] - peak) / temperature) for position in positions}
     total = sum(weights.values())
     return (
         sum(w * (i + 0.5) for (i, _), w in weights.items()) / total,
@@ -109,16 +114,35 @@ def response_centre(image: Array, power: float, temperature: float | None) -> tu
     )
 
 
+def response_centre(image: Array, power: float, temperature: float | None) -> tuple[float, float]:
+    """Centre of interest of one map (c, h, w), eq. 4, in cells."""
+    return centre_of(response(image, power), temperature)
+
+
 def overlap(
-    maps: Array, size: tuple[int, int], separation: float, temperature: float | None, power: float = 3.0
+    maps: Array,
+    size: tuple[int, int],
+    separation: float,
+    temperature: float | None,
+    power: float = 3.0,
+    relative: bool = False,
+    standardise: bool = False,
 ) -> float:
     """Eq. 5 of maps (b, branches, c, h, w), mean over pairs of branches, distances in input pixels."""
+    responses = [[response(image, power) for image in branches] for branches in maps]
+    if relative:
+        count = len(maps)
+        means = [sum(each[k] for each in responses) / count for k in range(maps.shape[1])]
+        responses = [[f - mean for f, mean in zip(each, means, strict=True)] for each in responses]
+    if standardise:
+        responses = [[(f - f.mean()) / max(float(np.sqrt(((f - f.mean()) ** 2).mean())), 1e-6) for f in each]
+                     for each in responses]  # fmt: skip
     total, pairs = 0.0, 0
-    for branches in maps:
+    for each in responses:
         points = []
-        for image in branches:
-            row, column = response_centre(image, power, temperature)
-            points.append((row * size[0] / image.shape[1], column * size[1] / image.shape[2]))
+        for f in each:
+            row, column = centre_of(f, temperature)
+            points.append((row * size[0] / f.shape[0], column * size[1] / f.shape[1]))
         for a, b in combinations(points, 2):
             total += max(0.0, separation - math.dist(a, b))
             pairs += 1

@@ -41,7 +41,7 @@ def loop(
         camera = query_cameras[query]
         if protocol == "sysu":
             removed = ((camera == 3) & (cameras == 2)) | ((camera == 2) & (cameras == 3))
-        elif protocol == "llcm":
+        elif protocol in ("llcm", "market", "manifest"):
             removed = (ids == query_ids[query]) & (cameras == camera)
         else:
             removed = np.zeros(len(ids), bool)

@@ -1,4 +1,4 @@
-"""A plain ResNet (torchvision's v1.5) driven by nothing but a state dictionary, and such dictionaries."""
+"""A plain ResNet (torchvision's v1.5, or IBN-a) driven by nothing but a state dictionary, and such dictionaries."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ BLOCKS = {
 """Blocks per stage, table 1 of the ResNet paper."""
 
 
-def torchvision_state(backbone: str, width: int = 64, classes: int = 1000, seed: int = 0) -> dict[str, Tensor]:
-    """Return random tensors under the names and in the shapes of a torchvision ResNet, with its fc layer."""
+def torchvision_state(
+    backbone: str, width: int = 64, classes: int = 1000, seed: int = 0, ibn: bool = False
+) -> dict[str, Tensor]:
+    """Return random tensors under the names and in the shapes of a torchvision ResNet, with its fc layer.
+
+    ``ibn``: of IBN-Net's ResNets of kind a.
+    """
     generator = torch.Generator().manual_seed(seed)
     deep = backbone in ("resnet50", "resnet101")
     state: dict[str, Tensor] = {}
@@ -45,7 +50,13 @@ def torchvision_state(backbone: str, width: int = 64, classes: int = 1000, seed:
                 shapes = [(inputs, inner, 3), (inner, inner, 3)]
             for number, (before, after, kernel) in enumerate(shapes, start=1):
                 conv(f"{name}.conv{number}", after, before, kernel)
-                norm(f"{name}.bn{number}", after)
+                if ibn and number == 1 and stage < 4:
+                    half = after // 2
+                    state[f"{name}.bn1.IN.weight"] = torch.rand(half, generator=generator) + 0.5
+                    state[f"{name}.bn1.IN.bias"] = torch.randn(half, generator=generator) * 0.1
+                    norm(f"{name}.bn1.BN", after - half)
+                else:
+                    norm(f"{name}.bn{number}", after)
             if block == 0 and (stage > 1 or deep):
                 conv(f"{name}.downsample.0", outputs, inputs, 1)
                 norm(f"{name}.downsample.1", outputs)
@@ -87,7 +98,42 @@ def _block(state: dict[str, Tensor], name: str, x: Tensor, stride: int) -> Tenso
     return F.relu(x + y)
 
 
+def initial_state(backbone: str, width: int, classes: int, branches: int) -> dict[str, Tensor]:
+    """Draw the start of a two-stream network as every version has drawn it: its convolutions and classifiers.
+
+    Every layer draws PyTorch's own start in the order of the network; then all convolutions are drawn anew.
+    """
+    trunk = torchvision_state(backbone, width)
+    convolutions = [name for name, value in trunk.items() if value.ndim == 4]
+    before = [name for name in convolutions if name.startswith(("conv1", "layer1"))]
+    names = [f"{stream}.{name}" for stream in ("visible", "infrared") for name in before]
+    names += [name for name in convolutions if name.startswith(("layer2", "layer3"))]
+    last = [name for name in convolutions if name.startswith("layer4")]
+    features = trunk["fc.weight"].shape[1]
+    shapes = {name: trunk[name.split(".", 1)[1] if name[0] in "vi" else name].shape for name in names}
+    state: dict[str, Tensor] = {}
+    for shape in shapes.values():
+        torch.nn.Conv2d(shape[1], shape[0], shape[2], bias=False)
+    for branch in range(branches):
+        for name in last:
+            shape = shapes[f"branches.{branch}.{name}"] = trunk[name].shape
+            torch.nn.Conv2d(shape[1], shape[0], shape[2], bias=False)
+        torch.nn.Linear(features, classes, bias=False)
+        state[f"branches.{branch}.classifier.weight"] = torch.randn(classes, features) * 0.001
+    for name, shape in shapes.items():
+        state[name] = torch.randn(shape) * (2 / (shape[0] * shape[2] * shape[3])) ** 0.5
+    return state
+
+
 def _norm(state: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+    if f"{name}.IN.weight" in state:
+        half = len(state[f"{name}.IN.weight"])
+        first = x[:, :half]
+        mean, variance = first.mean((2, 3), keepdim=True), first.var((2, 3), correction=0, keepdim=True)
+        weight, bias = (state[f"{name}.IN.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias"))
+        first = (first - mean) / (variance + 1e-5).sqrt() * weight + bias
+        return torch.cat([first, _norm(state, f"{name}.BN", x[:, half:])], 1)
+
     def column(part: str) -> Tensor:
         return state[f"{name}.{part}"].view(1, -1, 1, 1)
 

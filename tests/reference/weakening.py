@@ -41,13 +41,21 @@ def weakening_matrix(f: Array, matrix: str, alpha: float, beta: float) -> Array:
 
 
 def weaken(features: Array, matrix: str, alpha: float, beta: float, gate: str) -> Array:
-    """Eq. 3 as a gate over (b, c, h, w)."""
+    """Eq. 3 over (b, c, h, w), in each of its readings."""
     output = np.empty_like(features)
     for b, image in enumerate(features):
         f = response(image)
         weight = weakening_matrix(f, matrix, alpha, beta)
         for c, i, j in np.ndindex(*image.shape):
-            product = f[i, j] * weight[i, j]
-            factor = 1 / (1 + math.exp(-product)) if gate == "sigmoid" else weight[i, j]
-            output[b, c, i, j] = image[c, i, j] * factor
+            value, factor = image[c, i, j], weight[i, j]
+            if gate == "features":
+                output[b, c, i, j] = sigmoid(value * factor)
+            elif gate == "sigmoid":
+                output[b, c, i, j] = value * sigmoid(f[i, j] * factor)
+            else:
+                output[b, c, i, j] = value * factor
     return output
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))

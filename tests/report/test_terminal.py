@@ -4,7 +4,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vireid.data.check import Count, Report
-from vireid.data.listing import Problem
+from vireid.layouts.listing import Problem
 from vireid.models.cost import Cost
 from vireid.report.terminal import check_tables, cost_table, score_table
 

@@ -74,11 +74,11 @@ def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> 
 def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
     lines = plan_lines(grid, ("table1", "table2", "table3", "fig1", "fig6"), [])
     (start,) = (i for i, line in enumerate(lines) if line.startswith("for "))
-    rows = [line.split() for line in lines[start + 1 : start + 19]]
-    assert {row[0] for row in rows[:8]} == {"table1"}
-    assert [row[:2] for row in rows[8:10]] == [["table2", "AGW"], ["table2", "MMN"]]
-    assert {row[0] for row in rows[10:]} == {"table3"}
-    assert lines[start + 19].startswith("0 finished, 18 to train")
+    rows = [line.split() for line in lines[start + 1 : start + 25]]
+    assert {row[0] for row in rows[:14]} == {"table1"}
+    assert [row[:2] for row in rows[14:16]] == [["table2", "AGW"], ["table2", "MMN"]]
+    assert {row[0] for row in rows[16:]} == {"table3"}
+    assert lines[start + 25].startswith("0 finished, 24 to train")
 
 
 def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:
@@ -170,7 +170,7 @@ def test_a_dry_run_creates_nothing(grid: Grid, capsys: pytest.CaptureFixture[str
             main([*words, *more, *SMALL])
         assert not exit_.value.code
         out = capsys.readouterr().out
-        assert "0 finished, 8 to train, about" in out
+        assert "0 finished, 14 to train, about" in out
         assert ("not there yet and rendered first: synvi-1, 11,784 images" in out) == (not more)
         assert not grid.out.exists()
 
@@ -207,4 +207,4 @@ def test_quick_says_so(grid: Grid) -> None:
     assert quick.base.schedule.milestones == (4, 10)
     assert quick.label.endswith("quick")
     assert quick_overrides(load_recipe("small"))[0] == "schedule.epochs=2"
-    assert "quick" in record(quick, "table1", "", ["vireid"])
+    assert "quick" in record(quick, item("table1"), "", ["vireid"])

@@ -52,7 +52,8 @@ def wait_for(ready: Callable[[], object], process: subprocess.Popen[bytes]) -> N
 
 
 def steps(folder: Path) -> list[int]:
-    return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["step"] for line in lines if "total" in line]
 
 
 def trained(*logs: Path) -> list[str]:

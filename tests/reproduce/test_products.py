@@ -42,7 +42,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
         patch.setenv("VIREID_CACHE", str(folder / "cache"))
         patch.setattr(comparison, "systems", lambda: ["agw", "bridge", "mmn"])
         for name in NAMES:
-            reproduce(plan_reproduction(name, grid), ["vireid", "reproduce", name], say=lambda _: None)
+            reproduce(plan_reproduction(name, grid), ["vireid", "reproduce", name])
         yield grid
 
 
@@ -208,6 +208,7 @@ def test_fig1_holds_shares_before_and_after_dfw_in_both_models(grid: Grid) -> No
     for key in expected:
         assert 0 < float(found[key]["body"]) < 100
         assert 0 < float(found[key]["strong"]) < 100
+        assert -100 <= float(found[key]["correlation"]) <= 100
     for modality in ("visible", "infrared"):
         assert 0 < float(found["any", modality, "area of the body"]["body"]) < 100
     assert all("1 seed" in line["data"] for line in measured(grid, "fig1"))

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -32,12 +33,15 @@ def test_equal_settings_are_one_run_whatever_spells_them() -> None:
     assert make_job("small", ["data.erase=0.3"], 1) == make_job("small", [], 1)
     assert make_job("small", ["data.erase=0", "model.branches=1"], 0).name == "small--branches=1--erase=0-seed0"
     assert make_job("small", [], 0, trial=2).name == "small-seed0-trial2"
+    mine = make_job("small", ["loss.my.losses:Focal.weight=0.5"], 0)
+    assert re.fullmatch(r"small--loss\.my\.losses_Focal=weight--[0-9a-f]{8}-seed0", mine.name)
+    assert mine.name != make_job("small", ["loss.my.losses:Focal.weight=1"], 0).name
     assert make_job("small", ["model.weights=/a/b"], 0).name != make_job("small", ["model.weights=/a_b"], 0).name
 
 
 def test_tables_share_their_runs(grid: Grid) -> None:
     names = {name: {job.name for job in item(name).jobs(grid)} for name in ("table1", "table2", "fig3", "fig4", "fig5")}
-    assert [len(found) for found in names.values()] == [8, 4, 8, 6, 6]
+    assert [len(found) for found in names.values()] == [14, 4, 8, 6, 6]
     assert len(names["table2"] & names["table1"]) == 2  # the baseline and the full method
     assert len(names["table1"] & names["fig3"]) == 2  # the baseline, and DFW as the recipe has it
     assert len(names["fig4"] & names["fig5"]) == 2  # no penalty, and lambda 1 with S 100
@@ -47,10 +51,11 @@ def test_tables_share_their_runs(grid: Grid) -> None:
 
 def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
     plan = plan_reproduction("table1", grid)
-    assert [p.state for p in plan.plan] == ["to train"] * 8
+    assert [p.state for p in plan.plan] == ["to train"] * 14
     assert all(p.seconds > 0 for p in plan.plan)
-    (folder,) = reproduce(plan, ["vireid", "reproduce", "table1", "--data", str(grid.data)], say=lambda _: None)
+    (folder,) = reproduce(plan, ["vireid", "reproduce", "table1", "--data", str(grid.data)])
     assert {p.suffix for p in folder.iterdir()} == {".csv", ".tex", ".pdf", ".png", ".txt"}
+    assert {p.name for p in folder.glob("*.csv")} == {"table1.csv", "differences.csv", "runs.csv"}
     with (folder / "table1.csv").open() as file:
         lines = list(csv.DictReader(file))
     printed = [line for line in lines if line["data"] == "SYSU-MM01 (paper)"]
@@ -58,7 +63,13 @@ def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
         assert float(line["r1"]) == number(source["sysu_r1"])
         assert float(line["map"]) == number(source["sysu_map"])
     ours = [line for line in lines if line["source"] == "measured"]
-    assert len(ours) == len(rows()) == 8
+    assert (len(ours), len(rows())) == (14, 8)
+    with (folder / "differences.csv").open() as file:
+        pairs = {(line["row"], line["against"]) for line in csv.DictReader(file)}
+    both = "two branches, hetero-center"
+    assert {("two branches", "none"), ("SLN", both), (f"DFW + {both}", both), (f"{both} + RE", both)} < pairs
+    assert ("DFW + SLN + RE", "none") in pairs
+    assert len(pairs) == 13
     assert all(line["data"] == grid.label and 0 <= float(line["r1"]) <= 100 for line in ours)
     tex = (folder / "table1.tex").read_text()
     for expected in (
@@ -71,7 +82,7 @@ def test_table1_is_written_beside_the_printed_one(grid: Grid) -> None:
         assert expected in tex
     assert str(grid.data.parent) not in (folder / "commands.txt").read_text() + tex
     again = plan_reproduction("table1", grid)
-    assert [p.state for p in again.plan] == ["finished"] * 8
+    assert [p.state for p in again.plan] == ["finished"] * 14
     assert sum(p.steps for p in again.plan) == 0
 
 
@@ -151,7 +162,7 @@ def test_a_failed_run_takes_only_the_tables_it_belongs_to(
         assert not (grid.out / "fig1").exists()
         assert "Fig. 6" in (grid.out / "index.html").read_text()
     shutil.rmtree(grid.folder(baseline))
-    reproduce(plan_reproduction("fig1", grid), ["vireid"], say=lambda _: None)
+    reproduce(plan_reproduction("fig1", grid), ["vireid"])
     assert (grid.out / "fig1" / "commands.txt").is_file()
 
 

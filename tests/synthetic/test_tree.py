@@ -16,14 +16,15 @@ from tests.rendered import SIX, digests, small
 from vireid.cli import main
 from vireid.data.check import check
 from vireid.data.layouts import open_dataset
+from vireid.difficulty import Difficulty
 from vireid.synthetic import synthetic_set, workers, write_tree
-from vireid.synthetic.difficulty import Difficulty
 from vireid.synthetic.plans import plan
+from vireid.synthetic.settings import rendered_layouts
 from vireid.synthetic.tree import DATE
-from vireid.types import Layout, Modality, VireidError
+from vireid.types import Modality, VireidError
 
 REAL_PERMUTATIONS = Path(__file__).parents[2].parent / "shared" / "data" / "sysu_protocol" / "rand_perm_cam.mat"
-LAYOUTS: tuple[Layout, ...] = ("sysu", "regdb", "llcm", "folder")
+LAYOUTS = rendered_layouts()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_regdb_tree_is_read_by_the_loader(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("like", ["llcm", "folder"])
-def test_the_other_layouts_are_read_by_their_loaders(like: Layout, tmp_path: Path) -> None:
+def test_the_other_layouts_are_read_by_their_loaders(like: str, tmp_path: Path) -> None:
     write_tree(tmp_path / like, small(like, 6, images=1))
     data = open_dataset(tmp_path / like)
     assert data.layout == like
@@ -112,7 +113,7 @@ def test_the_other_layouts_are_read_by_their_loaders(like: Layout, tmp_path: Pat
 
 
 @pytest.mark.parametrize("like", LAYOUTS)
-def test_data_check_finds_nothing_wrong(like: Layout, tmp_path: Path) -> None:
+def test_data_check_finds_nothing_wrong(like: str, tmp_path: Path) -> None:
     write_tree(tmp_path / "set", small(like, masks=True))
     report = check(tmp_path / "set")
     assert report.problems == ()

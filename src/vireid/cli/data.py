@@ -10,13 +10,21 @@ from cyclopts import App, Parameter
 
 from vireid.cli.options import Data, Flag, Json, bars, print_json, print_tables
 from vireid.config import DialConfig
-from vireid.types import Layout, VireidError
+from vireid.difficulty import DIFFICULTY
+from vireid.types import VireidError
 
 data = App(name="data", help="Check a data set, or render a synthetic one.")
 
 
 @data.command(name="check")
-def data_check(path: Data, *, as_json: Json = False) -> int:
+def data_check(
+    path: Data,
+    *,
+    layout: Annotated[
+        str | None, Parameter(help="Layout by name or package.module:NAME; by default told from the folders.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Recognise the layout, count against the published sizes, open every image, list what is wrong.
 
     Exit status 1 where something is wrong. Example: `vireid data check ~/data/SYSU-MM01`
@@ -25,7 +33,7 @@ def data_check(path: Data, *, as_json: Json = False) -> int:
     from vireid.report.terminal import check_tables
 
     with bars() as bar:
-        report = check(path, progress=bar("images opened"))
+        report = check(path, progress=bar("images opened"), layout=layout)
     if as_json:
         print_json(asdict(report) | {"root": str(report.root), "ok": report.ok})
     else:
@@ -37,13 +45,13 @@ def data_check(path: Data, *, as_json: Json = False) -> int:
 def data_render(
     out: Annotated[Path, Parameter(help="Folder to write; must be new or empty.")],
     *,
-    like: Annotated[Layout, Parameter(help="Layout of the tree.")] = "sysu",
+    like: Annotated[str, Parameter(help="Layout of the tree by name; an unknown name lists all.")] = "sysu",
     ids: Annotated[int | None, Parameter(help="Identities; by default as many as the real set has.")] = None,
     images: Annotated[
         int | None, Parameter(help="Images per identity and camera; by default as many as the real set has.")
     ] = None,
     seed: Annotated[int, Parameter(help="Seed of people, cameras and views; same seed, same bytes.")] = 0,
-    difficulty: Annotated[float, Parameter(help="Difficulty of parts not given, from 0, clean, to 1, hard.")] = 0.3,
+    difficulty: Annotated[float, Parameter(help="Difficulty, from 0, clean, to 1, hard.")] = DIFFICULTY,
     dial: Annotated[DialConfig, Parameter(name="*")] = DialConfig(),  # noqa: B008 - immutable
     height: Annotated[int, Parameter(help="Image height in pixels.")] = 288,
     width: Annotated[int, Parameter(help="Image width in pixels.")] = 144,

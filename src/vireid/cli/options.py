@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from vireid.evaluation.ranked import Method
 
-Data = Annotated[Path, Parameter(help="Root folder of SYSU-MM01, RegDB, LLCM, or a plain folder set.")]
+Data = Annotated[Path, Parameter(help="Data set: its root folder, or a .csv list of images.")]
 OwnData = Annotated[
     Path | None,
-    Parameter(help="Root folder of the data set; none where the recipe renders its own (data.kind=synthetic)."),
+    Parameter(help="Data set: its root folder or a .csv list; none where the recipe renders it (data.kind=synthetic)."),
 ]
 Flag = Parameter(negative="")
 Json = Annotated[bool, Parameter(name="--json", negative="", help="JSON instead of a table.")]

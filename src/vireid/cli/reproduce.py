@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from vireid.cli.options import Flag, Overrides, bars, print_tables
 
+if TYPE_CHECKING:
+    from vireid.reproduce.tables import ResultTable
+
 OutOption = Annotated[Path, Parameter(help="Folder of the runs, which tables share, and of the results.")]
 
 
 def reproduce(
-    item: Annotated[str, Parameter(help="Table or figure: table1 to table4, fig1, fig3 to fig6, or all.")],
+    item: Annotated[
+        str, Parameter(help="Table or figure (table1 to table4, fig1, fig3 to fig6, all) or study file (.yaml).")
+    ],
     *overrides: Overrides,
     data: Annotated[
         Path | None, Parameter(help="Root folder of the data set; by default synvi-1 is rendered into the out folder.")
@@ -39,15 +44,26 @@ def reproduce(
 
     Example: `vireid reproduce table1 --seeds 3`
     """
+    from vireid.reproduce.ablation import read_study
     from vireid.reproduce.command import plan_reproduction, with_images
     from vireid.reproduce.command import reproduce as run
     from vireid.reproduce.grid import make_grid
-    from vireid.reproduce.terminal import shown_plan
+    from vireid.reproduce.terminal import result_blocks, shown_plan
 
+    study = read_study(Path(item)) if item.endswith((".yaml", ".yml")) else None
+    if study:
+        recipe, overrides = recipe or study.recipe, (*study.set, *overrides)
+        seeds = seeds if seeds is not None or quick else study.seeds
     grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides, gallery=gallery)
-    planned = plan_reproduction(item, grid)
+    planned = plan_reproduction(item, grid, study)
     print_tables(shown_plan(planned))
     if not dry_run:
         with bars() as bar:
             planned = with_images(planned, bar("images rendered"))
-        run(planned, ["vireid", *sys.argv[1:]])
+
+        def written(folder: Path, table: ResultTable) -> None:
+            print_tables(*result_blocks(table))
+            print(f"{table.caption}\nFiles: {folder}\n")
+
+        run(planned, ["vireid", *sys.argv[1:]], written)
+        print(f"All results: {out / 'index.html'}")

@@ -25,6 +25,7 @@ from vireid.cli.options import (
     print_json,
     print_tables,
 )
+from vireid.layouts import BUILTIN
 from vireid.types import Modality, VireidError
 
 
@@ -98,9 +99,7 @@ def evaluate(
             against=against,
             progress=bar("images"),
         )
-    results, page = write_evaluation(
-        evaluation, out or folders[0] / "evaluation" / evaluation.dataset.root.resolve().name
-    )
+    results, page = write_evaluation(evaluation, out or folders[0] / "evaluation" / evaluation.dataset.name)
     write_card(folders[0])
     if as_json:
         print_json(evaluation.to_dict())
@@ -114,9 +113,7 @@ def evaluate(
 def score(
     file: Annotated[Path, Parameter(help=".npz file of query_* and gallery_* features, ids and cameras.")],
     *,
-    protocol: Annotated[
-        Literal["sysu", "regdb", "llcm", "folder"], Parameter(help="Evaluation protocol, by data set.")
-    ],
+    protocol: Annotated[str, Parameter(help=f"Layout whose rules apply: {', '.join(BUILTIN)}, or an outside one.")],
     rerank: Rerank = False,
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,
@@ -154,7 +151,9 @@ def cost(
     names = (recipe,) if recipe else ("baseline", "regdb-dfw")
     recipes = [load_recipe(name, overrides) for name in names]
     costs = {
-        r.name: measure_alone(partial(new_network, r.model, 1), r.data.height, r.data.width, default_device())
+        r.name: measure_alone(
+            partial(new_network, r.model, 1, r.data.size), r.data.height, r.data.width, default_device()
+        )
         for r in recipes
     }
     if as_json:

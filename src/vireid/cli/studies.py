@@ -21,9 +21,7 @@ def noise(
 
     Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
     """
-    from rich.table import Table
-
-    from vireid.reproduce.tables import shown
+    from vireid.reproduce.terminal import result_blocks
     from vireid.studies.robustness import NUMBERS, noise_report, noise_table, score_runs, write_noise, write_sheet
 
     with bars() as bar:
@@ -34,12 +32,7 @@ def noise(
     if json:
         print_json(noise_report(found))
         return
-    table = noise_table(found)
-    for block in table.blocks[: len(NUMBERS)]:
-        lines = Table(*table.keys, *table.columns.values(), title=block.title)
-        for row in block.rows:
-            lines.add_row(*row.keys, *(shown(row.values[column]) for column in table.columns))
-        print_tables(lines)
+    print_tables(*result_blocks(noise_table(found))[: len(NUMBERS)])
     print(f"Results: {out}")
 
 

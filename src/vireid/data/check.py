@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vireid.data.digests import digest
-from vireid.data.layouts import LOADERS, MARKERS, recognise, synthetic_record
-from vireid.data.listing import Problem, image_files, one_sided, subfolders
-from vireid.data.regdb import TRIALS
+from vireid.data.layouts import recognise, record_of, synthetic_record
 from vireid.images import decode_image, read_bytes
+from vireid.layouts import LayoutSpec, find_layout
+from vireid.layouts.listing import Problem, image_files, one_sided, subfolders
 from vireid.parallel import Progress, in_threads
 from vireid.synthetic.standards import checksum, standard_of
-from vireid.types import Dataset, Layout, Modality, Sample, VireidError
-
-PUBLISHED: dict[Layout, dict[str, int]] = {
-    "sysu": {
-        "training identities": 395,
-        "test identities": 96,
-        "cameras": 6,
-        "training images, visible": 22_258,
-        "training images, infrared": 11_909,
-        "test images, visible": 6_775,
-        "test images, infrared": 3_803,
-    },
-    "regdb": {
-        "training identities": 206,
-        "test identities": 206,
-        "cameras": 2,
-        "training images, visible": 2_060,
-        "training images, infrared": 2_060,
-        "test images, visible": 2_060,
-        "test images, infrared": 2_060,
-    },
-    "llcm": {"training identities": 713, "test identities": 351, "cameras": 9, "images": 46_767},
-    "folder": {},
-}
-"""Sizes in the data sets' papers; RegDB's are those of one trial."""
+from vireid.types import Dataset, Modality, Sample, VireidError
 
 COLOURED = 12.0
 GREY = 2.0
@@ -66,7 +42,7 @@ class Report:
     """What `check` found. A data set without ``problems`` is in order; ``notes`` are no flaws."""
 
     root: Path
-    layout: Layout
+    layout: str
     counts: tuple[Count, ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
@@ -85,49 +61,65 @@ class _Opened:
     error: str | None = None
 
 
-def check(root: Path, workers: int | None = None, progress: Progress | None = None) -> Report:
+def check(
+    root: Path, workers: int | None = None, progress: Progress | None = None, layout: str | None = None
+) -> Report:
     """Read all lists of a data set (all ten trials of RegDB) and open every image, also those in no list.
 
     Rows of kind *missing* (lists, images, identities, modalities, fewer than published), *unreadable*
     (images, list lines), *duplicated* (the same bytes or line twice) and *mislabelled* (an identity in both
     parts, a label that contradicts the folder, one image under two identities or modalities, colour among
     infrared images). A tree with a ``synthetic.json`` is a rendered one and is not held to the published
-    sizes, but to the checksum of the standard set that it claims to be. Raises `VireidError` where the layout is not
-    recognised.
+    sizes, but to the checksum of the standard set that it claims to be. ``layout`` as for `open_dataset`. Raises
+    `VireidError` where the layout is not recognised.
     """
     root = Path(root)
-    layout = recognise(root)
+    name = recognise(root) if layout is None else layout
+    spec = find_layout(name)
     problems: list[Problem] = []
-    trials = TRIALS if layout == "regdb" else TRIALS[:1]
-    datasets = [LOADERS[layout](root, trial, problems.append) for trial in trials]
+    datasets = [spec.load(root, trial, problems.append) for trial in range(1, max(1, spec.splits) + 1)]
+    first = datasets[0]
     samples = list({s.path: s for data in datasets for s in (*data.train, *data.test)}.values())
-    unlisted = _unlisted(root, layout, {s.path for s in samples})
+    unlisted = _unlisted(root, spec, {s.path for s in samples})
+    problems += _images(first, samples, unlisted, workers, progress)
+    counts = _counts(first, spec)
+    notes = []
+    if record_of(first) is not None:
+        notes.append("rendered data (synthetic.json): not compared with the published sizes")
+        counts = tuple(replace(count, published=None) for count in counts)
+    if (record := synthetic_record(root)) is not None:
+        _compare_with_standard(root, record, problems, notes)
+    if unlisted:
+        notes.append(f"{len(unlisted)} images are in no list and are not used, the first {unlisted[0].path}")
+    _compare_sizes(root, counts, problems, notes)
+    unmatched = len(one_sided(first.test))
+    if unmatched and len({sample.modality for sample in first.test}) > 1:
+        notes.append(f"{unmatched} test identities have images of one modality only and cannot be matched")
+    return Report(root, name, counts, tuple(dict.fromkeys(problems)), tuple(notes))
+
+
+def _images(
+    dataset: Dataset, samples: list[Sample], unlisted: list[Sample], workers: int | None, progress: Progress | None
+) -> list[Problem]:
+    """What is wrong with the images themselves, the unlisted ones included."""
     opened = in_threads(_open, samples + unlisted, workers, progress)
-    readable = []
+    readable, problems = [], []
     for position, (sample, image) in enumerate(zip(samples + unlisted, opened, strict=True)):
         if image.error:
             problems.append(Problem("unreadable", str(sample.path), image.error))
         elif position < len(samples):
             readable.append((sample, image))
-    problems += _duplicates((sample, image.digest) for sample, image in readable)
-    problems += _wrong_folder([(sample, image.colour) for sample, image in readable])
-    record = synthetic_record(root)
-    counts = _counts(datasets[0], PUBLISHED[layout] if record is None else {})
-    notes = []
-    if record is not None:
-        notes.append("rendered data (synthetic.json): not compared with the published sizes")
-        _compare_with_standard(root, record, problems, notes)
-    if unlisted:
-        notes.append(f"{len(unlisted)} images are in no list and are not used, the first {unlisted[0].path}")
+    problems += _duplicates(dataset, ((sample, image.digest) for sample, image in readable))
+    return problems + _wrong_folder([(sample, image.colour) for sample, image in readable])
+
+
+def _compare_sizes(root: Path, counts: Iterable[Count], problems: list[Problem], notes: list[str]) -> None:
     for count in counts:
         if count.published is not None and count.found < count.published:
             what = f"{count.name}: {count.found} of the {count.published} published"
             problems.append(Problem("missing", str(root), what))
         elif count.published is not None and count.found > count.published:
             notes.append(f"{count.name}: {count.found}, more than the {count.published} published")
-    if unmatched := len(one_sided(datasets[0].test)):
-        notes.append(f"{unmatched} test identities have images of one modality only and cannot be matched")
-    return Report(root, layout, counts, tuple(dict.fromkeys(problems)), tuple(notes))
 
 
 def _compare_with_standard(root: Path, record: dict[str, Any], problems: list[Problem], notes: list[str]) -> None:
@@ -142,9 +134,9 @@ def _compare_with_standard(root: Path, record: dict[str, Any], problems: list[Pr
         problems.append(Problem("mislabelled", str(root / "synthetic.json"), what))
 
 
-def _unlisted(root: Path, layout: Layout, listed: set[Path]) -> list[Sample]:
+def _unlisted(root: Path, layout: LayoutSpec, listed: set[Path]) -> list[Sample]:
     """Images below the layout's folders that no list names; their labels mean nothing."""
-    folders = [root / name for name in (*MARKERS[layout], *(("test_vis", "test_nir") if layout == "llcm" else ()))]
+    folders = [root / name for name in layout.folders]
     for folder in folders:  # grows while it is walked
         folders += subfolders(folder)
     paths = (path for folder in folders for path in image_files(folder))
@@ -160,7 +152,7 @@ def _open(sample: Sample) -> _Opened:
     return _Opened(digest(data), float((pixels.max(axis=2) - pixels.min(axis=2)).mean()))
 
 
-def _duplicates(images: Iterable[tuple[Sample, bytes]]) -> list[Problem]:
+def _duplicates(dataset: Dataset, images: Iterable[tuple[Sample, bytes]]) -> list[Problem]:
     """One row per image whose bytes were met before: under the same label a duplicate, else mislabelled."""
     first: dict[bytes, Sample] = {}
     problems = []
@@ -169,7 +161,7 @@ def _duplicates(images: Iterable[tuple[Sample, bytes]]) -> list[Problem]:
         if other is sample:
             continue
         if other.identity != sample.identity:
-            names = sample.path.parent.name, other.path.parent.name
+            names = dataset.identity_name(sample), dataset.identity_name(other)
             what = f"same image as {other.path}, but identity {names[0]}, not {names[1]}"
             problems.append(Problem("mislabelled", str(sample.path), what))
         elif other.modality != sample.modality:
@@ -197,16 +189,24 @@ def _wrong_folder(images: list[tuple[Sample, float]]) -> list[Problem]:
     return problems
 
 
-def _counts(dataset: Dataset, published: dict[str, int]) -> tuple[Count, ...]:
+def _counts(dataset: Dataset, layout: LayoutSpec) -> tuple[Count, ...]:
     found = Counter[str]()
-    parts = {"training": dataset.train, "test": dataset.test}
-    if dataset.layout == "folder":  # one and the same, because this layout has no lists
+    modalities = sorted({m for search in layout.searches for m in (search.query, search.gallery)})
+    parts: dict[str, Sequence[Sample]] = {"training": dataset.train, "test": dataset.test}
+    if not layout.lists:  # then they are one and the same
         parts = {"all": dataset.test}
     for part, samples in parts.items():
-        found[f"{part} identities"] = len({s.identity for s in samples})
-        for modality in Modality:
-            found[f"{part} images, {modality}"] = sum(s.modality == modality for s in samples)
+        kinds: dict[str, list[Sample]] = {part: list(samples)}
+        if part == "test" and dataset.queries is not None:
+            asked = set(dataset.queries)
+            kinds = {"query": [], "gallery": []}  # people count who are asked for: in the gallery there may be others
+            for row, sample in enumerate(samples):
+                kinds["query" if row in asked else "gallery"].append(sample)
+        found[f"{part} identities"] = len({s.identity for s in next(iter(kinds.values()))})
+        for kind, images in kinds.items():
+            for modality in modalities:
+                found[f"{kind} images, {modality}"] = sum(s.modality == modality for s in images)
     everything = [sample for samples in parts.values() for sample in samples]
     found["cameras"] = len({sample.camera for sample in everything})
     found["images"] = len(everything)
-    return tuple(Count(name, number, published.get(name)) for name, number in found.items())
+    return tuple(Count(name, number, layout.published.get(name)) for name, number in found.items())

@@ -1,59 +1,66 @@
-"""Which of the four layouts a folder has, and the data set in it."""
+"""The data set in a folder: which layout it has, its records, its pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vireid.config import DataConfig
-from vireid.data import folder, llcm, regdb, sysu
-from vireid.data.listing import Notify, refuse, subfolders
 from vireid.data.live import RenderedStore, live_dataset, live_settings
 from vireid.data.pixels import PixelStore
 from vireid.files import read_json
+from vireid.layouts import BUILTIN, LayoutSpec, find_layout, layout_names
+from vireid.layouts.listing import refuse, subfolders
 from vireid.parallel import Progress
-from vireid.types import Dataset, Layout, Sample, VireidError
-
-MARKERS: dict[Layout, tuple[str, ...]] = {
-    "sysu": ("cam1", "cam2", "cam3", "cam4", "cam5", "cam6"),
-    "regdb": ("Visible", "Thermal"),
-    "llcm": ("vis", "nir"),
-    "folder": ("visible", "infrared"),
-}
-"""The folders that tell a layout: all of one layout's first, then any one of them (an incomplete copy)."""
-
-LOADERS: dict[Layout, Callable[[Path, int, Notify], Dataset]] = {
-    "sysu": lambda root, _, notify: sysu.load(root, notify),
-    "regdb": regdb.load,
-    "llcm": lambda root, _, notify: llcm.load(root, notify),
-    "folder": lambda root, _, notify: folder.load(root, notify),
-}
+from vireid.types import Dataset, Sample, VireidError
 
 
-def open_dataset(root: Path, trial: int = 1) -> Dataset:
-    """Recognise the layout of ``root`` and return its records; no image is opened.
+def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, field: str = "layout") -> Dataset:
+    """Return the records of the data set at ``root``; no image is opened.
 
-    ``trial`` (1 to 10) picks the split of a RegDB tree and is ignored elsewhere. Raises `VireidError`, in one
-    line, for a missing or empty root, a layout that is none of the four, and the first flaw of the tree: a
-    missing list, a bad line, a listed image or identity that does not exist, an identity in both parts, a
-    training identity of one modality only (see `vireid.data.check` for all flaws at once).
+    Args:
+        trial: the split of a layout that has several (RegDB: 1 to 10); ignored elsewhere.
+        layout: its name or ``package.module:NAME``, see `vireid.layouts.find_layout`; by default recognised.
+        field: what errors about ``layout`` begin with.
+
+    Raises:
+        VireidError: in one line, a missing or empty root, a layout that is not known, and the first flaw of the tree: a
+            missing list, a bad line, a listed image or identity that does not exist, an identity in both parts, a
+            training identity of one modality only (see `vireid.data.check` for all flaws at once).
+
+    Examples:
+        >>> import tempfile, vireid
+        >>> root = f"{tempfile.mkdtemp()}/set"
+        >>> _ = vireid.render("market", 2, images=2, height=16, width=8, out=root)
+        >>> data = vireid.open_dataset(root)
+        >>> data.layout, len(data.train), len(data.test), len(data.queries)
+        ('market', 12, 12, 6)
     """
     root = Path(root)
-    dataset = LOADERS[recognise(root)](root, trial, refuse)
-    for part, samples in (("training", dataset.train), ("test", dataset.test)):
-        if not samples:
-            raise VireidError(f"{root}: the {part} part of this {dataset.layout} layout has no image")
+    name = recognise(root) if layout is None else layout
+    spec = find_layout(name, field)
+    _require(root)
+    dataset = replace(spec.load(root, trial, refuse), layout=name)
+    if not dataset.test:
+        raise VireidError(f"{root}: the test part of this {spec.name} layout has no image")
     return dataset
 
 
-def open_data(config: DataConfig, root: Path | None, trial: int = 1) -> Dataset:
+def open_data(config: DataConfig, root: Path | None, trial: int = 1, *, other: bool = False) -> Dataset:
     """Return the data set at ``root``, or without one the set that a recipe of ``kind: synthetic`` renders.
 
-    Raises `VireidError` as `open_dataset` does, and for a recipe that needs a root.
+    Args:
+        other: whether ``root`` may as well be of another layout than the one that the recipe names.
+
+    Raises:
+        VireidError: as `open_dataset` does, and for a recipe that needs a root.
     """
     if root is not None:
-        return open_dataset(root, trial)
+        layout = recognise(root, config.layout) if other else config.layout
+        return open_dataset(root, trial, layout, "data.layout")
     if config.kind == "files":
         raise VireidError("data: expected --data PATH; only a recipe with data.kind=synthetic renders its own images")
     return live_dataset(live_settings(config), trial)
@@ -66,35 +73,79 @@ def open_pixels(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> PixelStore:
-    """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`."""
+    """Return the pixels of some of a data set's samples, at the size of the network's input; see `PixelStore.build`.
+
+    Raises:
+        VireidError: what `PixelStore.build` raises, or a set rendered in memory at another size.
+    """
     if dataset.rendered:
+        size = dataset.rendered["height"], dataset.rendered["width"]
+        if size != (config.height, config.width):
+            raise VireidError(
+                f"data: rendered at {size[0]} x {size[1]} pixels, expected the {config.height} x {config.width} of the "
+                "recipe's data.height and data.width; change either"
+            )
         return RenderedStore(dataset, samples)
     return PixelStore.build(samples, config.height, config.width, cache, progress=progress, resampling=config.resize)
 
 
-def recognise(root: Path) -> Layout:
-    """Tell the layout from the folders in ``root``; `VireidError` if missing, empty or none of the four."""
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise VireidError(f"{root}: expected the folder of a data set, but it {what}")
-    if not any(root.iterdir()):
+def recognise(root: Path, first: str | None = None) -> str:
+    """Tell the name of the layout from the folders in ``root``, or from what a file's name ends in.
+
+    Of several layouts whose markers are all there it is the one with the most, or else the first that has any of them,
+    built-in ones before those of installed packages.
+
+    Args:
+        first: a layout that is asked before all others.
+
+    Raises:
+        VireidError: missing, empty, or of no known layout.
+    """
+    _require(root)
+    layouts = _known()
+    asked = {first: find_layout(first, "data.layout")} if first else {}
+    found = _match(root, asked) or _match(root, layouts)
+    if found is not None:
+        return found
+    markers = "; ".join(f"{name}: {', '.join(spec.markers)}" for name, spec in layouts.items() if spec.markers)
+    suffixes = " or ".join(spec.suffix for spec in layouts.values() if spec.suffix)
+    if root.is_file():
+        raise VireidError(f"{root}: is a file; expected the folder of a data set, or a list that ends in {suffixes}")
+    inner = next((child for child in subfolders(root) if _match(child, layouts)), None)
+    advice = f"did you mean {inner}?" if inner else f"give a {suffixes} list instead, or see docs/datasets.md"
+    raise VireidError(f"{root}: none of the known layouts; looked for the folders of {markers}; {advice}")
+
+
+def _require(root: Path) -> None:
+    if not root.exists():
+        raise VireidError(f"{root}: expected the folder of a data set, but it does not exist")
+    if root.is_dir() and not any(root.iterdir()):
         raise VireidError(f"{root}: expected a data set, but the folder is empty")
-    layout = _match(root)
-    if layout is not None:
-        return layout
-    looked_for = "; ".join(f"{name}: {', '.join(markers)}" for name, markers in MARKERS.items())
-    inner = next((child for child in subfolders(root) if _match(child)), None)
-    advice = f"did you mean {inner}?" if inner else "see docs/datasets.md"
-    raise VireidError(f"{root}: none of the four layouts; looked for the folders of {looked_for}; {advice}")
 
 
-def _match(root: Path) -> Layout | None:
-    names = {child.name for child in subfolders(root)}  # a listing, because some file systems ignore case
-    for enough in (all, any):
-        for layout, markers in MARKERS.items():
-            if enough(marker in names for marker in markers):
-                return layout
-    return None
+def _known() -> dict[str, LayoutSpec]:
+    """All layouts by name; one of an installed package that is broken is left out with a warning."""
+    found = {}
+    for name in layout_names():
+        try:
+            found[name] = find_layout(name)
+        except VireidError as error:
+            if name in BUILTIN:
+                raise
+            warnings.warn(f"{error}; this layout is left out", stacklevel=2)
+    return found
+
+
+def _match(root: Path, layouts: Mapping[str, LayoutSpec]) -> str | None:
+    if not root.is_dir():
+        return next(
+            (name for name, spec in layouts.items() if spec.suffix and spec.suffix == root.suffix.lower()), None
+        )
+    folders = {child.name for child in subfolders(root)}  # a listing, because some file systems ignore case
+    whole = [name for name, spec in layouts.items() if spec.markers and folders.issuperset(spec.markers)]
+    if whole:
+        return max(whole, key=lambda name: len(layouts[name].markers))
+    return next((name for name, spec in layouts.items() if folders.intersection(spec.markers)), None)
 
 
 def synthetic_record(root: Path) -> dict[str, Any] | None:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from vireid.config import DataConfig
 from vireid.data.pixels import PixelStore
-from vireid.synthetic.difficulty import Difficulty
-from vireid.synthetic.plans import plan, split
+from vireid.difficulty import Difficulty
+from vireid.layouts import find_layout
+from vireid.synthetic.plans import order_of, plan
 from vireid.synthetic.settings import SyntheticSet, from_record, synthetic_set
 from vireid.synthetic.workers import BATCH, DEVICE_BATCH, pictures
 from vireid.types import Dataset, Sample
@@ -25,6 +26,7 @@ ROOT = Path("synthetic")  # of the samples' paths, which name no file
 def live_settings(config: DataConfig) -> SyntheticSet:
     """Return the settings of the set that a recipe's data section describes, at the size of the network's input."""
     wanted = config.synthetic
+    find_layout(wanted.like, "data.synthetic.like")
     return synthetic_set(
         wanted.like,
         wanted.identities,
@@ -39,19 +41,24 @@ def live_settings(config: DataConfig) -> SyntheticSet:
 def live_dataset(settings: SyntheticSet, trial: int = 1) -> Dataset:
     """Return the records that a loader finds in the tree of these settings; ``rendered`` says that there is none.
 
-    ``trial`` (1 to 10) picks the split where the layout is ``regdb``.
+    ``trial`` picks the split where the layout has several.
     """
-    number = trial if settings.like == "regdb" else None
-    work, plain = plan(settings), settings.like == "folder"
-    first = 1 if plain else 0  # names of plain folders are numbered from 0
+    layout, work = find_layout(settings.like), plan(settings)
+    number = trial if layout.splits else None
+    first = 0 if layout.lists else 1  # names of folders are numbered from 0
     samples = [Sample(ROOT / s.path, s.identity - first, s.camera, s.spectrum.modality) for s in work.shots]
     samples.sort(key=lambda sample: (sample.identity, sample.camera, str(sample.path)))
     everybody = {sample.identity for sample in samples}
-    # a plain folder has no lists: whoever trains splits
-    test, train = (everybody, everybody) if plain else (set(people) for people in split(settings, number))
+    # without lists whoever trains splits
+    test, train = map(set, order_of(settings).split(number)) if layout.lists else (everybody, everybody)
     draws = {key: places for key, places in work.draws.items() if key[1] in test and places.size}
     training, testing = (tuple(sample for sample in samples if sample.identity in part) for part in (train, test))
-    return Dataset(settings.like, ROOT, training, testing, number, draws, settings.record())
+    asked = {ROOT / shot.path for shot in work.shots if shot.query}
+    queries = tuple(row for row, sample in enumerate(testing) if sample.path in asked) if asked else None
+    names = {i: f"{i:04d}" for i in everybody} if queries else None
+    return Dataset(
+        settings.like, ROOT, training, testing, number, draws, settings.record(), queries=queries, names=names
+    )
 
 
 class RenderedStore(PixelStore):

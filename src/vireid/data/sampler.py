@@ -41,11 +41,21 @@ class CrossModalitySampler:
     differs by more than one), and so do the images of an identity and modality. An image is drawn twice for
     one batch only where the identity has fewer than K of its modality.
 
+    Where all rows are of one modality, batches are the PK rows of it.
+
     ``identities`` and ``modalities`` (n,) describe row i of the training set; any numbers serve as
     identities. An epoch depends on ``seed`` and its number alone, so training resumes anywhere.
 
     Raises `VireidError` where P or K is below one, an identity lacks a modality, or the data have fewer than
     P identities or fewer than K images of a modality.
+
+    Examples:
+        >>> import vireid
+        >>> identities, modalities = [7, 7, 8, 8, 9, 9], [0, 1, 0, 1, 0, 1]
+        >>> sampler = vireid.CrossModalitySampler(identities, modalities, P=2, K=1, seed=0)
+        >>> batches = sampler.epoch(0)
+        >>> len(batches), batches[0].shape
+        (1, (4,))
     """
 
     def __init__(
@@ -58,14 +68,15 @@ class CrossModalitySampler:
         self._people = np.unique(who)
         if len(self._people) < P:
             raise VireidError(f"P: the data have {len(self._people)} training identities, P asks for {P}; lower P")
-        for modality in Modality:
+        self._modalities = [modality for modality in Modality if (which == modality).any()]
+        for modality in self._modalities:
             count = int((which == modality).sum())
             if count < K:
                 raise VireidError(f"K: the data have {count} {modality} training images, K asks for {K}; lower K")
         self._rows = {
             (int(person), modality): np.flatnonzero((who == person) & (which == modality))
             for person in self._people
-            for modality in Modality
+            for modality in self._modalities
         }
         for (person, modality), rows in self._rows.items():
             if not len(rows):
@@ -77,7 +88,7 @@ class CrossModalitySampler:
         return self._length
 
     def epoch(self, number: int) -> list[Rows]:
-        """The batches of epoch ``number`` (from 0), each (2PK,) int64.
+        """The batches of epoch ``number`` (from 0), each (2PK,) int64, or (PK,) of one modality.
 
         First the P K visible rows, K in a row per identity, then the infrared rows in the same order of
         identities.
@@ -88,7 +99,7 @@ class CrossModalitySampler:
         batches = []
         for _ in range(self._length):
             chosen = people.take(self.P)
-            drawn = [images[int(person), modality].take(self.K) for modality in Modality for person in chosen]
+            drawn = [images[int(person), modality].take(self.K) for modality in self._modalities for person in chosen]
             batches.append(np.concatenate(drawn))
         return batches
 

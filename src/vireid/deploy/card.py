@@ -8,6 +8,7 @@ from typing import Any
 from vireid.deploy.manifest import Manifest
 from vireid.deploy.run import dimension_of, model_fingerprint
 from vireid.files import atomic_path, read_json
+from vireid.models.backbone import describe
 from vireid.training.checkpoint import Run, load_run
 
 _USE = """## Intended use
@@ -93,7 +94,7 @@ def _numbers(results: dict[str, Any]) -> str:
 def _model(run: Run, export: Manifest | None) -> str:
     config, weights = run.recipe.model, sum(p.numel() for p in run.network.parameters())
     lines = [
-        f"- {config.backbone}, base width {config.base_width}, {config.branches} branches, "
+        f"- {describe(config)}, {config.branches} branches, "
         f"DFW after {', '.join(config.weakening.after) or 'no stage'}, {weights / 1e6:.2f} M parameters",
         f"- input {run.recipe.data.height} x {run.recipe.data.width} RGB, feature of {dimension_of(run)} numbers",
         f"- fingerprint {model_fingerprint(run)}",

@@ -139,7 +139,7 @@ def _dataset(run: Run, data: Path | None) -> Dataset:
     root = data or (Path(run.info["data"]) if run.info["data"] else None)
     if root is not None and not root.is_dir():
         raise VireidError(f"{root}: the run's data set is not there; give its folder with --data")
-    return open_data(run.recipe.data, root, run.info["trial"] or 1)
+    return open_data(run.recipe.data, root, run.info["trial"] or 1, other=True)
 
 
 def _draw(samples: Sequence[Sample], modality: Modality, count: int) -> list[Sample]:

@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vireid.data.augment import MEAN, STD
 from vireid.deploy.run import branch_response
 from vireid.models.network import TwoStreamNetwork, embedding
-from vireid.models.pooling import FLOOR
+from vireid.models.pooling import FLOOR, GeneralisedMean
 from vireid.models.segmented import Branch
 from vireid.types import Modality
 
@@ -43,7 +43,7 @@ class ModalityGraph(nn.Module):
         self.network, self.modality = copy.deepcopy(network).cpu().float().eval(), modality
         _fold(self.network)
         for branch in cast("list[Branch]", list(self.network.branches)):
-            if branch.pool.power == 3:
+            if isinstance(branch.pool, GeneralisedMean) and branch.pool.power == 3:
                 setattr(branch, "pool", _CubicMean())  # noqa: B010
         self.register_buffer("mean", 255 * torch.tensor(MEAN)[:, None, None])
         self.register_buffer("scale", 1 / (255 * torch.tensor(STD)[:, None, None]))

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _DRAWN = 10_000
 """Values that are looked at of every tensor in every batch of eight images."""
 
-_TYPES = ["Conv", "Add", "MaxPool", "Relu"]
+_TYPES = ["Conv", "MatMul", "Add", "MaxPool", "Relu"]
+_STEMS = ("visible", "infrared")
 _BLOCK = re.compile(r"^((?:(?:visible|infrared)\.)?layer[123]\.\d+|branches\.\d+\.layer4\.\d+|visible|infrared)\b")
 
 
@@ -46,9 +47,10 @@ def quantise(
 ) -> Quantised:
     """Quantise a float32 graph to int8 so that no feature turns further than ``lowest`` from the expected one.
 
-    Convolutions, residual sums and what lies between them become int8; DFW, pooling and the neck stay in float. Where
-    that is too coarse, residual blocks go back to float one by one, first the block that matters most alone, until the
-    lowest cosine is reached.
+    Convolutions, the residual sums of their blocks and what lies between become int8, of a transformer the patches'
+    convolution and the linear layers; DFW, attention's products, norms, pooling and the neck stay in float. Where that
+    is too coarse, blocks go back to float one by one, first the block that matters most alone, until the lowest cosine
+    is reached.
 
     Args:
         calibration: (n, h, w, 3), whose activations set the scales.
@@ -85,8 +87,23 @@ def quantise(
     )
 
 
+def _nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes that may be quantised: convolutions and linear layers, and what is between a block's convolutions."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type in _TYPES and _block(node.name)]
+    # The sums of a transformer are the one thing that all its blocks share, and would lose most.
+    summing = {_block(node.name) for node in nodes if node.op_type == "Conv"} - set(_STEMS)
+    unfit = {
+        node.name
+        for node in nodes
+        if (node.op_type == "MatMul" and node.input[1] not in constants)
+        or (node.op_type == "Add" and _block(node.name) not in summing)
+    }
+    return [node for node in nodes if node.name not in unfit]
+
+
 def _block(name: str) -> str | None:
-    """The residual block, or the stem before them, that a node named by its module belongs to."""
+    """The block, or the stem before them, that a node named by its module belongs to."""
     found = _BLOCK.match(name)
     return found[1] if found else None
 
@@ -111,8 +128,7 @@ def _ranges(model: onnx.ModelProto, calibration: Pixels) -> Any:
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
 
     constants = {tensor.name for tensor in model.graph.initializer}
-    nodes = [node for node in model.graph.node if node.op_type in _TYPES and _block(node.name)]
-    names = sorted({name for node in nodes for name in (*node.input, *node.output)} - constants)
+    names = sorted({name for node in _nodes(model) for name in (*node.input, *node.output)} - constants)
     probe = copy.deepcopy(model)
     del probe.graph.output[:]
     probe.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
@@ -142,16 +158,16 @@ def _narrowed(values: Vectors, low: float, high: float) -> tuple[np.float32, np.
 
 
 def _insert(model: onnx.ModelProto, ranges: Any, float_blocks: tuple[str, ...]) -> onnx.ModelProto:
-    """Return a copy of the graph with quantisation around every convolution, residual sum and pooling of a block."""
+    """Return a copy of the graph with quantisation around `_nodes`, except of the blocks that stay in float."""
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     last = {f"{branch}/add" for branch in _last_blocks(model)}  # what is pooled stays as exact as it is
-    kept = [
+    quantised = {
         node.name
-        for node in model.graph.node
-        if (block := _block(node.name)) is None or block in float_blocks or node.name.split("_")[0] in last
-    ]
+        for node in _nodes(model)
+        if _block(node.name) not in float_blocks and node.name.split("_")[0] not in last
+    }
     logging.disable(logging.WARNING)  # it advises a pass over the graph that changes nothing in this one
     try:
         quantizer = QDQQuantizer(
@@ -162,9 +178,9 @@ def _insert(model: onnx.ModelProto, ranges: Any, float_blocks: tuple[str, ...]) 
             activation_qType=QuantType.QUInt8,
             tensors_range=ranges,
             nodes_to_quantize=[],
-            nodes_to_exclude=kept,
+            nodes_to_exclude=[node.name for node in model.graph.node if node.name not in quantised],
             op_types_to_quantize=_TYPES,
-            extra_options={"WeightSymmetric": True},
+            extra_options={"WeightSymmetric": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )
         quantizer.quantize_model()
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
+from functools import reduce
 
 import numpy as np
 import torch
@@ -18,11 +20,20 @@ from vireid.training.checkpoint import Run, portable
 from vireid.training.features import FEATURES, embed_batch
 from vireid.types import Modality
 
+_ADDED = {"options": {}, "padding": "zeros", "weakening.detach": False}
+"""Fields of the model that version 0.1 did not have, and what it did: then they are left out of fingerprints."""
+
 
 def model_fingerprint(run: Run) -> str:
     """SHA-256 over the run's tensors and over what of its recipe decides a feature: the input's size and the model."""
     recipe = run.recipe.to_dict()
-    model = {name: value for name, value in recipe["model"].items() if name != "weights"}  # where training began
+    model = recipe["model"]
+    del model["weights"]  # where training began
+    for field, value in _ADDED.items():
+        *groups, leaf = field.split(".")
+        group = reduce(operator.getitem, groups, model)
+        if group[leaf] == value:
+            del group[leaf]
     shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
     if recipe["data"]["resize"] != "bilinear":
         shape["resize"] = recipe["data"]["resize"]

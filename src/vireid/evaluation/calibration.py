@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vireid.evaluation.rules import Labels, MatchRule
+from vireid.evaluation.rules import Labels, MatchRule, removed
 from vireid.retrieval.ranking import Ranking
 
 BINS = 1 << 14
@@ -103,6 +103,6 @@ def _count(query: Labels, gallery: Labels, rule: MatchRule, rows: slice, similar
     # float64, so that a float32 similarity falls on the right side of every edge.
     bins = ((similarity.double() + 1) * (BINS / 2)).floor_().clamp_(0, BINS).long()
     bins += width * (side.identities[:, None] == gallery.identities)
-    excluded = rule.excluded(side, gallery)
+    excluded = removed(rule, side, gallery)
     allowed = bins.flatten() if excluded is None else bins[~excluded]
     return torch.bincount(allowed, minlength=2 * width).cpu()

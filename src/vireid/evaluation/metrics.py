@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from vireid.evaluation.rules import Labels, MatchRule
+from vireid.evaluation.rules import Labels, MatchRule, removed
 from vireid.retrieval.ranking import BLOCK_VALUES, Ranking
 from vireid.types import VireidError
 
@@ -89,7 +89,8 @@ def score_queries(
 
     Args:
         ranking: similarities of the queries to the gallery.
-        query, gallery: labels of the two sides, one per row of the ranking.
+        query: labels of the queries, one per row of the ranking.
+        gallery: labels of the gallery, one per column.
         rule: removals and CMC of the protocol.
         block_values: similarity values held at a time.
 
@@ -155,7 +156,7 @@ def chance(scores: QueryScores) -> tuple[float, float]:
 
 def _score_block(similarity: Tensor, query: Labels, gallery: Labels, rule: MatchRule) -> QueryScores:
     is_match = query.identities[:, None] == gallery.identities
-    excluded = rule.excluded(query, gallery)
+    excluded = removed(rule, query, gallery)
     candidates = torch.full_like(query.identities, similarity.shape[1])
     if excluded is not None:
         is_match &= ~excluded

@@ -9,24 +9,20 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from vireid.evaluation.rules import RULES, MatchRule
+from vireid.layouts import LayoutSpec, MatchRule, Search, find_layout
 from vireid.types import Dataset, Modality, VireidError
 
 Rows = npt.NDArray[np.int64]
 Groups = dict[tuple[int, int], list[int]]
 """(identity, camera) -> test rows."""
 GalleryRule = Literal["official", "community", "whole"]
-TRIALS = 10
-"""Galleries drawn per setting where the protocol draws them."""
-MULTI_SHOT = 10
-"""Gallery images per identity and camera in the multi-shot settings of SYSU-MM01."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Setting:
     of the gallery. ``gallery_rule``: how the gallery was drawn; ``official`` (the permutations shipped with
     SYSU-MM01), ``community`` (Python's random module, see `community_draw`), ``whole`` (not drawn).
     ``shots``: gallery images per identity and camera, None for all. ``official``: whether the setting is part
-    of the data set's published protocol.
+    of the data set's published protocol. ``published``: trials that its published numbers are means over.
     """
 
     protocol: str
@@ -56,6 +52,7 @@ class Setting:
     rule: MatchRule
     trials: tuple[Trial, ...]
     official: bool
+    published: int = 1
 
     @property
     def name(self) -> str:
@@ -71,47 +68,47 @@ def settings_for(
     gallery_rule: Literal["official", "community"] | None = None,
     multi_shot: bool = False,
 ) -> tuple[Setting, ...]:
-    """Return the settings a model is evaluated in on the test part of a data set.
+    """Return the settings a model is evaluated in on the test part of a data set: the searches of its layout.
 
     SYSU-MM01: all and indoor search, single-shot (and multi-shot if asked), each from infrared to visible
-    and, outside the official protocol, back. The other layouts: both directions.
+    and, outside the official protocol, back. Market-1501: its queries in its gallery. The other layouts: both
+    directions.
 
     Args:
-        dataset: needs at least one test image of each modality.
         gallery_rule: SYSU-MM01 only; by default ``official`` where the data set comes with its permutations,
             else ``community``.
         multi_shot: SYSU-MM01 only; add the settings with ten gallery images per identity and camera.
 
     Raises:
-        VireidError: a modality has no test images, or the permutations asked for are missing or do not fit
-            the files.
+        VireidError: no search finds queries and a gallery, or the permutations asked for are missing or do not fit the
+            files.
     """
-    for modality in Modality:
-        if not any(sample.modality == modality for sample in dataset.test):
-            raise VireidError(f"{dataset.root}: the test part has no {modality} images; both modalities are needed")
-    if dataset.layout == "sysu":
-        return _sysu(dataset, gallery_rule, (1, MULTI_SHOT) if multi_shot else (1,))
-    settings = []
-    for query in (Modality.INFRARED, Modality.VISIBLE):
-        queries = _rows(dataset, query)
-        if dataset.layout == "llcm":
-            cameras = sorted({sample.camera for sample in dataset.test if sample.modality == query.other})
-            trials = _trials(dataset, queries, _groups(dataset, query.other, cameras), 1, "community")
-        else:
-            trials = (Trial(queries, _rows(dataset, query.other)),)
-        settings.append(
-            Setting(
-                protocol=dataset.layout,
-                search="whole",
-                direction=f"{query}-to-{query.other}",
-                gallery_rule="community" if dataset.layout == "llcm" else "whole",
-                shots=1 if dataset.layout == "llcm" else None,
-                rule=RULES[dataset.layout],
-                trials=trials,
-                official=dataset.layout != "folder",
-            )
+    layout = find_layout(dataset.layout)
+    chosen: GalleryRule = "community" if layout.shots else "whole"
+    if layout.shots and layout.draws:
+        chosen = gallery_rule or ("official" if dataset.gallery_permutations else "community")
+    if chosen == "official" and not dataset.gallery_permutations:
+        raise VireidError(
+            f"{dataset.root / layout.draws}: needed for the official gallery rule and not there; "
+            "restore it or use the community rule"
         )
-    return tuple(settings)
+    # where every image is a query, its own image is in its gallery
+    rule = replace(layout.rule, skips_same_image=layout.rule.skips_same_image or dataset.queries is None)
+    return tuple(
+        Setting(
+            protocol=layout.name,
+            search=search.name,
+            direction=search.direction,
+            gallery_rule=chosen,
+            shots=shots,
+            rule=layout.rule if search.query != search.gallery else rule,
+            trials=_trials(dataset, layout, search, sides, shots, chosen),
+            official=search.official,
+            published=layout.trials,
+        )
+        for search, sides in _sides(dataset, layout)
+        for shots in layout.shots[: None if multi_shot else 1] or (None,)
+    )
 
 
 def mixed_setting(dataset: Dataset) -> Setting:
@@ -122,11 +119,14 @@ def mixed_setting(dataset: Dataset) -> Setting:
     camera (the custom of visible-only re-identification) and the camera pairs of the protocol's own rule.
     Ranks count images.
     """
-    rows = np.arange(len(dataset.test))
-    cameras = dataset.layout in ("sysu", "llcm")
-    never = RULES[dataset.layout].never_compared
-    rule = MatchRule("mixed", never_compared=never, skips_same_camera=cameras, skips_same_image=True)
-    return Setting(dataset.layout, "mixed", "both-to-both", "whole", None, rule, (Trial(rows, rows),), False)
+    rows, layout = np.arange(len(dataset.test)), find_layout(dataset.layout)
+    rule = MatchRule(
+        "mixed",
+        never_compared=layout.rule.never_compared,
+        skips_same_camera=layout.rule.needs_cameras,
+        skips_same_image=True,
+    )
+    return Setting(layout.name, "mixed", "both-to-both", "whole", None, rule, (Trial(rows, rows),), False)
 
 
 def community_draw(files: Iterable[Sequence[int]], shots: int, trial: int) -> list[int]:
@@ -149,63 +149,51 @@ def community_draw(files: Iterable[Sequence[int]], shots: int, trial: int) -> li
     return drawn
 
 
-def _sysu(
-    dataset: Dataset, gallery_rule: Literal["official", "community"] | None, all_shots: Sequence[int]
-) -> tuple[Setting, ...]:
-    chosen: Literal["official", "community"] = gallery_rule or (
-        "official" if dataset.gallery_permutations else "community"
-    )
-    if chosen == "official" and not dataset.gallery_permutations:
-        raise VireidError(
-            f"{dataset.root}/exp/rand_perm_cam.mat: needed for the official gallery rule and not there; "
-            "restore it or use the community rule"
-        )
-    settings = []
-    for search, visible in (("all", (1, 2, 4, 5)), ("indoor", (1, 2))):
-        for query, seen, kept in (
-            (Modality.INFRARED, (3, 6), visible),
-            (Modality.VISIBLE, visible, (3, 6)),
-        ):
-            queries, groups = _rows(dataset, query, seen), _groups(dataset, query.other, kept)
-            # A set without the cameras of a search mode (a synthetic one, a part of the real one) has no such
-            # line.
-            for shots in all_shots if len(queries) and groups else ():
-                settings.append(
-                    Setting(
-                        protocol="sysu",
-                        search=search,
-                        direction=f"{query}-to-{query.other}",
-                        gallery_rule=chosen,
-                        shots=shots,
-                        rule=RULES["sysu"],
-                        trials=_trials(dataset, queries, groups, shots, chosen),
-                        official=query == Modality.INFRARED,
-                    )
-                )
-    if not settings:
-        raise VireidError(f"{dataset.root}: no infrared images of cameras 3, 6 or no visible ones of 1, 2, 4, 5")
-    return tuple(settings)
+def _sides(dataset: Dataset, layout: LayoutSpec) -> list[tuple[Search, Trial]]:
+    """Return the searches that have images, each with its queries and all that may be in its gallery.
+
+    A set without the cameras of a search (a synthetic one, a part of the real one) has no such search.
+    """
+    rows = np.arange(len(dataset.test))
+    asked = rows if dataset.queries is None else np.array(dataset.queries, dtype=np.int64)
+    given = rows if dataset.queries is None else np.setdiff1d(rows, asked)
+    found = []
+    for search in layout.searches:
+        queries = _rows(dataset, asked, search.query, search.query_cameras)
+        gallery = _rows(dataset, given, search.gallery, search.gallery_cameras)
+        if len(queries) and len(gallery):
+            found.append((search, Trial(queries, gallery)))
+    if not found:
+        raise VireidError(f"{dataset.source}: the test part has {_lacking(dataset, layout)}")
+    return [side for side in found if side[0].query != side[0].gallery] or found
 
 
-def _rows(dataset: Dataset, modality: Modality, cameras: Sequence[int] | None = None) -> Rows:
-    """Return the rows of the test images of a modality (and of these cameras)."""
-    return np.array(
-        [
-            row
-            for row, sample in enumerate(dataset.test)
-            if sample.modality == modality and (cameras is None or sample.camera in cameras)
-        ],
-        dtype=np.int64,
-    )
+def _lacking(dataset: Dataset, layout: LayoutSpec) -> str:
+    """Say what a test part would need to be evaluated."""
+    search = layout.searches[0]
+    both = "; both modalities are needed" if search.query != search.gallery else ""
+    for modality in (search.query, search.gallery):
+        if not any(sample.modality == modality for sample in dataset.test):
+            return f"no {modality} images{both}"
+    sides = ((search.query, search.query_cameras), (search.gallery, search.gallery_cameras))
+    parts = [f"no {m} images of cameras {', '.join(map(str, cameras))}" for m, cameras in sides if cameras]
+    return " or ".join(parts) or f"no {search.query} queries or no {search.gallery} gallery"
 
 
-def _groups(dataset: Dataset, modality: Modality, cameras: Sequence[int]) -> Groups:
-    """Return the test rows of every identity and camera, sorted by file name.
+def _rows(dataset: Dataset, rows: Rows, modality: Modality, cameras: Sequence[int]) -> Rows:
+    """Return those of the rows that are of a modality, and of these cameras where any are given."""
+    chosen = [dataset.test[row].modality == modality and (not cameras or dataset.test[row].camera in cameras)
+              for row in rows]  # fmt: skip
+    return rows[np.array(chosen, dtype=np.bool_)]
+
+
+def _groups(dataset: Dataset, rows: Rows, cameras: Sequence[int]) -> Groups:
+    """Return the rows of every identity and camera, sorted by file name.
 
     Identities ascend, then cameras in the given order: the order in which the community rule draws.
     """
     files: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row in _rows(dataset, modality, cameras):
+    for row in rows:
         sample = dataset.test[row]
         files[sample.identity, cameras.index(sample.camera)].append(int(row))
     return {
@@ -215,22 +203,27 @@ def _groups(dataset: Dataset, modality: Modality, cameras: Sequence[int]) -> Gro
 
 
 def _trials(
-    dataset: Dataset, queries: Rows, groups: Groups, shots: int, rule: Literal["official", "community"]
+    dataset: Dataset, layout: LayoutSpec, search: Search, whole: Trial, shots: int | None, rule: GalleryRule
 ) -> tuple[Trial, ...]:
+    if shots is None:
+        return (whole,)
+    cameras = search.gallery_cameras or sorted({dataset.test[row].camera for row in whole.gallery})
+    groups = _groups(dataset, whole.gallery, cameras)
     draw = partial(_official_draw, dataset, groups) if rule == "official" else partial(community_draw, groups.values())
-    return tuple(Trial(queries, np.array(draw(shots, trial), dtype=np.int64)) for trial in range(TRIALS))
+    return tuple(Trial(whole.query, np.array(draw(shots, trial), dtype=np.int64)) for trial in range(layout.trials))
 
 
 def _official_draw(dataset: Dataset, groups: Groups, shots: int, trial: int) -> list[int]:
     """Take the first ``shots`` entries of the trial's permutation of every identity and camera."""
+    file = dataset.root / find_layout(dataset.layout).draws
     drawn: list[int] = []
     for (identity, camera), rows in groups.items():
         permutation = dataset.gallery_permutations.get((camera, identity))
-        if permutation is None or permutation.shape != (TRIALS, len(rows)):
+        if permutation is None or len(permutation) <= trial or permutation.shape[1] != len(rows):
             listed = 0 if permutation is None else permutation.shape[1]
             raise VireidError(
-                f"{dataset.root}/exp/rand_perm_cam.mat: lists {listed} images of identity {identity} in "
-                f"camera {camera}, the test part has {len(rows)}; restore them or use the community rule"
+                f"{file}: lists {listed} images of identity {identity} in camera {camera}, the test part has "
+                f"{len(rows)}; restore them or use the community rule"
             )
         drawn += [rows[position] for position in permutation[trial, :shots]]
     return drawn

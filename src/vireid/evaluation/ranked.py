@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from vireid.evaluation.protocols import Setting, Trial
-from vireid.evaluation.rules import Labels
+from vireid.evaluation.rules import Labels, removed
 from vireid.retrieval.ranking import CosineRanking, Ranking, stable_topk
-from vireid.retrieval.rerank import KReciprocalRanking
+from vireid.retrieval.reranking import KReciprocalRanking
 from vireid.retrieval.variants import CameraRanking, ExpandedRanking
 from vireid.types import Features, VireidError
 
@@ -85,7 +85,7 @@ def ranked_lists(
     draw = setting.trials[trial]
     ranking, query_labels, gallery_labels = rank_trial(features, draw, method)
     chosen = torch.as_tensor(queries, device=query_labels.identities.device)
-    excluded = setting.rule.excluded(query_labels[chosen], gallery_labels)
+    excluded = removed(setting.rule, query_labels[chosen], gallery_labels)
     similarity = torch.cat([ranking.block(row, row + 1) for row in chosen.tolist()])
     if excluded is not None:
         similarity.masked_fill_(excluded, -torch.inf)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from vireid.evaluation.metrics import NUMBERS, Metrics, QueryScores, chance, cmc, score_queries, summarise
-from vireid.evaluation.protocols import TRIALS, Setting
+from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import Method, rank_trial
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import CosineRanking
-from vireid.retrieval.rerank import KReciprocalRanking
+from vireid.retrieval.reranking import KReciprocalRanking
 from vireid.types import Features, VireidError
 
 CURVE_RANKS = 50
@@ -173,7 +173,7 @@ def pool(results: Sequence[Result]) -> Result:
 def comparability(results: Sequence[Result]) -> tuple[str, ...]:
     """Return a warning for every way in which the results must not stand in one table column."""
     found = []
-    rules = sorted({r.setting.gallery_rule for r in results if r.setting.protocol == "sysu"})
+    rules = sorted({r.setting.gallery_rule for r in results if r.setting.shots is not None})
     if len(rules) > 1:
         found.append(f"gallery rules {' and '.join(rules)} are mixed: their numbers differ for the same model")
     for name, values in (
@@ -189,9 +189,10 @@ def comparability(results: Sequence[Result]) -> tuple[str, ...]:
 
 def _warnings(result: Result) -> list[str]:
     setting, found = result.setting, []
-    drawn = setting.protocol != "folder" and setting.search != "mixed"
-    if drawn and len(result.trials) < TRIALS:
-        found.append(f"{len(result.trials)} of the protocol's {TRIALS} trials: published numbers are means over all")
+    if len(result.trials) < setting.published:
+        found.append(
+            f"{len(result.trials)} of the protocol's {setting.published} trials: published numbers are means over all"
+        )
     if not setting.official:
         found.append("not part of a published protocol: compare only with numbers made by the same rules")
     if result.facts.flip_averaging:

@@ -1,4 +1,4 @@
-"""Which gallery images a query may be compared with, and what its CMC counts: one rule per protocol."""
+"""Which gallery images a query may be compared with, and what its CMC counts: the rule of a layout, applied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from vireid.layouts import BUILTIN, MatchRule, find_layout
 from vireid.types import Features, VireidError
+
+__all__ = ["RULES", "Labels", "MatchRule", "removed"]
 
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -56,48 +59,18 @@ class Labels:
         return Labels(self.identities.to(device), self.cameras.to(device), images)
 
 
-@dataclass(frozen=True)
-class MatchRule:
-    """What a protocol removes from a query's gallery, and what its CMC counts.
-
-    ``identity_cmc``: rank k counts identities (only the first image of each identity in the ranking), not
-    images. mAP and mINP use all images either way. ``never_compared``: (query camera, gallery camera) pairs
-    whose images are skipped whatever their identity. ``skips_same_camera``: skip images of the query's own
-    identity and camera. ``skips_same_image``: skip the query's own image, where queries are part of the
-    gallery.
-    """
-
-    name: str
-    identity_cmc: bool = False
-    never_compared: tuple[tuple[int, int], ...] = ()
-    skips_same_camera: bool = False
-    skips_same_image: bool = False
-
-    @property
-    def needs_cameras(self) -> bool:
-        """Whether the rule cannot be applied without camera labels."""
-        return self.skips_same_camera or bool(self.never_compared)
-
-    def excluded(self, query: Labels, gallery: Labels) -> Tensor | None:
-        """Return (queries, gallery) bool, true where a gallery image is removed; None where none ever is."""
-        masks = [
-            (query.cameras == seen)[:, None] & (gallery.cameras == skipped) for seen, skipped in self.never_compared
-        ]
-        if self.skips_same_camera:
-            same_identity = query.identities[:, None] == gallery.identities
-            masks.append(same_identity & (query.cameras[:, None] == gallery.cameras))
-        if self.skips_same_image:
-            if query.images is None or gallery.images is None:
-                raise VireidError(f"rule {self.name}: image numbers are missing; it has to know a query's own image")
-            masks.append(query.images[:, None] == gallery.images)
-        return reduce(torch.logical_or, masks) if masks else None
+def removed(rule: MatchRule, query: Labels, gallery: Labels) -> Tensor | None:
+    """Return (queries, gallery) bool, true where a rule removes a gallery image; None where it never does."""
+    masks = [(query.cameras == seen)[:, None] & (gallery.cameras == skipped) for seen, skipped in rule.never_compared]
+    if rule.skips_same_camera:
+        same_identity = query.identities[:, None] == gallery.identities
+        masks.append(same_identity & (query.cameras[:, None] == gallery.cameras))
+    if rule.skips_same_image:
+        if query.images is None or gallery.images is None:
+            raise VireidError(f"rule {rule.name}: image numbers are missing; it has to know a query's own image")
+        masks.append(query.images[:, None] == gallery.images)
+    return reduce(torch.logical_or, masks) if masks else None
 
 
-# Cameras 2 and 3 of SYSU-MM01 stand in the same room; the official code gives both one label, so a query of
-# either never meets the gallery images of the other.
-RULES = {
-    "sysu": MatchRule("sysu", identity_cmc=True, never_compared=((3, 2), (2, 3))),
-    "regdb": MatchRule("regdb"),
-    "llcm": MatchRule("llcm", identity_cmc=True, skips_same_camera=True),
-    "folder": MatchRule("folder"),
-}
+RULES = {name: find_layout(name).rule for name in BUILTIN}
+"""The rule of each layout of this package, by its name."""

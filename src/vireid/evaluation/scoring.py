@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,15 @@ from torch import Tensor
 
 from vireid.evaluation.analysis import analyse
 from vireid.evaluation.metrics import chance, score_queries, summarise
-from vireid.evaluation.protocols import TRIALS, Setting, Trial
+from vireid.evaluation.protocols import Setting, Trial
 from vireid.evaluation.ranked import Method, rank
 from vireid.evaluation.results import evaluate, short_gallery
-from vireid.evaluation.rules import RULES, Labels, MatchRule
+from vireid.evaluation.rules import Labels
 from vireid.evaluation.uncertainty import intervals
+from vireid.layouts import LayoutSpec, MatchRule, find_layout
 from vireid.retrieval.ranking import unit_rows
 from vireid.types import Features, VireidError
 
-Protocol = Literal["sysu", "regdb", "llcm", "folder"]
 Arrays = dict[str, npt.NDArray[Any]]
 # What NumPy and zipfile raise at files that were damaged, or made to harm.
 _UNREADABLE = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
@@ -34,7 +34,7 @@ _SIDES = ("query", "gallery")
 _NAMES = [f"{side}_{kind}" for side in _SIDES for kind in ("features", "ids", "cameras")]
 
 
-def score_file(path: Path | str, protocol: Protocol, beside: Sequence[Method] = ()) -> dict[str, Any]:
+def score_file(path: Path | str, protocol: str, beside: Sequence[Method] = ()) -> dict[str, Any]:
     """Score one query set against one gallery by cosine similarity.
 
     Args:
@@ -42,8 +42,8 @@ def score_file(path: Path | str, protocol: Protocol, beside: Sequence[Method] = 
             ``gallery_ids`` (n,), ``query_cameras`` and ``gallery_cameras`` (n,). Cameras may be left out where nothing
             needs them. Identities are whole numbers on both sides or strings on both sides; strings are equal only
             letter by letter ("7" is not "007"). Cameras are whole numbers.
-        protocol: whose rule applies: removals and CMC, see `rules.RULES`. The file's gallery is taken as it is; drawing
-            it is the business of whoever wrote the file.
+        protocol: the layout whose rule applies (removals and CMC), see `vireid.layouts.find_layout`. The file's gallery
+            is taken as it is; drawing it is the business of whoever wrote the file.
         beside: other ways of ranking, whose numbers are added under ``beside``.
 
     Returns:
@@ -56,20 +56,19 @@ def score_file(path: Path | str, protocol: Protocol, beside: Sequence[Method] = 
     Raises:
         VireidError: anything wrong with the file; the message names the array and, where there is one, the row.
     """
-    if protocol not in RULES:
-        raise VireidError(f"protocol: expected one of {', '.join(RULES)}, got {protocol}")
-    rule = RULES[protocol]
+    layout = find_layout(protocol, "protocol")
+    rule = layout.rule
     try:
         arrays = _read(Path(path))
         sides = _sides(arrays, rule.needs_cameras or "camera-aware" in beside)
-        _check_cameras(*sides, rule)
+        _check_cameras(*sides, layout)
         report: dict[str, Any] = {"protocol": protocol, "queries": len(sides[0]), "gallery": len(sides[1])}
         report |= _score(sides, rule, "cosine") | {"beside": [_score(sides, rule, method) for method in beside]}
-        report["analysis"] = _analysis(sides, protocol, with_cameras="query_cameras" in arrays)
+        report["analysis"] = _analysis(sides, layout, with_cameras="query_cameras" in arrays)
     except VireidError as error:
         raise VireidError(f"{path}: {error}") from error
     ranked = len(torch.unique(sides[1].identities)) if rule.identity_cmc else len(sides[1])
-    return report | {"warnings": _warnings(report) + short_gallery(ranked)}
+    return report | {"warnings": _warnings(report, layout) + short_gallery(ranked)}
 
 
 def _score(sides: tuple[Features, Features], rule: MatchRule, method: Method) -> dict[str, Any]:
@@ -81,21 +80,21 @@ def _score(sides: tuple[Features, Features], rule: MatchRule, method: Method) ->
     return {"method": ranking.method, **metrics, "intervals": found, "chance": {"rank1": rank1, "map": mean_ap}}
 
 
-def _analysis(sides: tuple[Features, Features], protocol: Protocol, *, with_cameras: bool) -> dict[str, Any]:
+def _analysis(sides: tuple[Features, Features], layout: LayoutSpec, *, with_cameras: bool) -> dict[str, Any]:
     """Look behind the plain numbers; what a file does not tell (modalities, perhaps cameras) has no table."""
     both = Features(*(torch.cat([getattr(side, f.name) for side in sides]) for f in fields(Features)))
     rows = np.arange(len(both))
     trial = Trial(rows[: len(sides[0])], rows[len(sides[0]) :])
-    setting = Setting(protocol, "whole", "query-to-gallery", "whole", None, RULES[protocol], (trial,), official=False)
+    setting = Setting(layout.name, "whole", "query-to-gallery", "whole", None, layout.rule, (trial,), official=False)
     found = analyse(both, evaluate(both, setting)).to_dict()
     names = ("worst_ranks", "worst_quantiles", "thresholds", "equal_error", "det", *["cameras"] * with_cameras)
     return {name: found[name] for name in names}
 
 
-def _warnings(report: dict[str, Any]) -> list[str]:
+def _warnings(report: dict[str, Any], layout: LayoutSpec) -> list[str]:
     found = []
-    if report["protocol"] != "folder":
-        found.append(f"one gallery: published numbers are means over the protocol's {TRIALS} trials")
+    if layout.trials > 1:
+        found.append(f"one gallery: published numbers are means over the protocol's {layout.trials} trials")
     if report["dropped_queries"]:
         count, total = report["dropped_queries"], report["queries"]
         found.append(f"{count} of {total} queries have no true match in the gallery and do not count")
@@ -178,11 +177,14 @@ def _column(arrays: Arrays, name: str, rows: int) -> npt.NDArray[Any]:
     return array.astype(np.int64)
 
 
-def _check_cameras(query: Features, gallery: Features, rule: MatchRule) -> None:
+def _check_cameras(query: Features, gallery: Features, layout: LayoutSpec) -> None:
     """Refuse camera numbers that SYSU-MM01 does not have: they would switch its rule off without a word."""
+    known = sorted(layout.cameras)
+    if not (known and layout.rule.never_compared):
+        return
     for side, features in zip(_SIDES, (query, gallery), strict=True):
         cameras = features.cameras
-        strange = ((cameras < 1) | (cameras > 6)).nonzero()
-        if rule is RULES["sysu"] and len(strange):
-            row = int(strange[0])
-            raise VireidError(f"{side}_cameras: row {row} is {int(cameras[row])}; SYSU-MM01 has cameras 1 to 6")
+        strange = (~torch.isin(cameras, torch.tensor(known, device=cameras.device))).nonzero()
+        if len(strange):
+            row, numbers = int(strange[0]), f"cameras {known[0]} to {known[-1]}"
+            raise VireidError(f"{side}_cameras: row {row} is {int(cameras[row])}; {layout.title} has {numbers}")

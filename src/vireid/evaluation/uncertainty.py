@@ -46,7 +46,7 @@ def intervals(
     Returns:
         (low, high) fractions for each of rank1, rank5, rank10, rank20, map, minp.
     """
-    sums, counts = _by_identity(trials)
+    sums, counts = identity_sums(trials)
     means = _resampled(sums, counts, samples, seed)
     tail = (1 - level) / 2
     bounds = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
@@ -79,7 +79,7 @@ def compare(
     )
     if not same:
         raise VireidError("compare: the runs were scored on different queries or galleries; use one setting for both")
-    (left, counts), (right, _) = _by_identity(first), _by_identity(second)
+    (left, counts), (right, _) = identity_sums(first), identity_sums(second)
     change = left - right
     observed = change.sum(dim=0) / counts.sum()
     generator = torch.Generator().manual_seed(seed)
@@ -96,8 +96,14 @@ def compare(
     return {name: Difference(*row) for name, row in zip(NUMBERS, rows, strict=True)}
 
 
-def _by_identity(trials: Sequence[QueryScores]) -> tuple[Tensor, Tensor]:
-    """Return the six numbers summed over each identity's valid queries, (identities, 6), and their counts."""
+def identity_sums(trials: Sequence[QueryScores]) -> tuple[Tensor, Tensor]:
+    """Return the six numbers summed over each identity's valid queries, (identities, 6), and their counts.
+
+    Identities ascend; the numbers are in the order of `NUMBERS`.
+
+    Raises:
+        VireidError: no query has a true match.
+    """
     scores = QueryScores.cat(list(trials))
     valid = scores[scores.valid]
     if not len(valid):

@@ -214,7 +214,7 @@ class Journal:
             for *entry, checksum, vector, thumbnail in rows:
                 try:
                     good = checksum == _checksum(_entry(tuple(entry)), vector, thumbnail)
-                except (VireidError, ValueError):
+                except ValueError:
                     good = False
                 if not good:
                     found.append(

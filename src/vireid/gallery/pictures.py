@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from vireid.data.listing import image_files, subfolders
 from vireid.deploy.embedder import Embedder
 from vireid.images import Pixels, decode_image, resize
+from vireid.layouts.listing import image_files, subfolders
 from vireid.types import VireidError
 
 THUMBNAIL_HEIGHT = 128

@@ -55,7 +55,7 @@ def answer(
         return matches[:top]
     import torch
 
-    from vireid.retrieval.rerank import KReciprocalRanking
+    from vireid.retrieval.reranking import KReciprocalRanking
 
     found = torch.from_numpy(vectors([match.entry.id for match in matches]))
     with warnings.catch_warnings():

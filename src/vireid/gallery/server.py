@@ -243,7 +243,7 @@ class ServerGallery:
                 try:
                     thumbnail = base64.b64decode(row["thumbnail"], validate=True)
                     check_images([NewImage(_entry(row), self._vector(row["vector"]), thumbnail)], self._settings)
-                except (VireidError, ValueError) as error:
+                except ValueError as error:
                     found.append(f"{self._place}: image {row['id']}: {error}; remove it and add it again")
         return found
 

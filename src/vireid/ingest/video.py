@@ -98,6 +98,8 @@ def _frames(video: Path, last: int) -> Iterator[tuple[int, float, Pixels]]:
                 first = frame.time if first is None else first
                 seconds = float((frame.time or 0.0) - (first or 0.0))
                 yield number, seconds, frame.to_ndarray(format="rgb24")
+    except VireidError:
+        raise
     except (av.FFmpegError, IndexError, OSError, ValueError) as error:
         raise VireidError(f"{video}: not a video, or damaged ({str(error).splitlines()[0][:120]})") from error
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vireid.models.pooling import generalised_mean
+from vireid.types import VireidError
+
+
+def require_batch(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> None:
+    """Raise `VireidError` unless embeddings are (b, d) and labels and modalities (b,)."""
+    shapes = [tuple(x.shape) for x in (embeddings, labels, modalities)]
+    if len(shapes[0]) != 2 or shapes[1:] != [shapes[0][:1]] * 2:
+        found = ", ".join(map(str, shapes))
+        raise VireidError(f"loss: expected embeddings (b, d) with labels and modalities (b,), got shapes {found}")
 
 
 def precise(values: Tensor) -> Tensor:
@@ -34,8 +42,11 @@ def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> 
         Centres (2, p, d), visible first, identities ascending, and the identities (p,).
 
     Raises:
-        ValueError: an identity of the batch lacks one modality.
+        VireidError: an identity of the batch lacks one modality, a modality is neither 0 nor 1, or other shapes.
     """
+    require_batch(embeddings, labels, modalities)
+    if bool(((modalities < 0) | (modalities > 1)).any()):
+        raise VireidError("modalities: expected 0 for visible and 1 for infrared images")
     embeddings = precise(embeddings)
     identities, group = labels.unique(return_inverse=True)
     cell = modalities.long() * len(identities) + group
@@ -43,29 +54,28 @@ def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> 
     counts = embeddings.new_zeros(size).index_add_(0, cell, torch.ones_like(cell, dtype=embeddings.dtype))
     if not bool((counts > 0).all()):
         lacking = identities[(counts == 0).nonzero()[0, 0] % len(identities)]
-        raise ValueError(f"label {int(lacking)} has images of one modality only; every identity of a batch needs both")
+        raise VireidError(f"label {int(lacking)} has images of one modality only; every identity of a batch needs both")
     sums = embeddings.new_zeros(size, embeddings.shape[1])
     centres = sums.index_add(0, cell, embeddings) / counts.unsqueeze(1)
     return centres.view(2, len(identities), -1), identities
 
 
-def response_centre(maps: Tensor, power: float, temperature: float | None) -> Tensor:
-    """Centre of a sub-network's region of interest, eq. 4 and the line after it.
+def centre_of(response: Tensor, temperature: float | None) -> Tensor:
+    """Centre of a region of interest, the line after eq. 4.
 
     Args:
-        maps: (b, c, h, w). power: exponent of the GeM over channels.
+        response: (b, h, w), of any sign.
         temperature: of the spatial softmax whose expected position is the centre; None takes the position of the
             maximum, as printed, through which no gradient flows.
 
     Returns:
         (b, 2) row and column of the centre in cells of the grid, the middle of the first cell at 0.5.
     """
-    response = generalised_mean(maps, power, 1)
     batch, height, width = response.shape
     if temperature is None:
         index = response.flatten(1).argmax(1)
         return torch.stack([index // width, index % width], dim=1).float() + 0.5
     weights = (response.flatten(1) / temperature).softmax(1).view(batch, height, width)
-    rows = torch.arange(height, device=maps.device, dtype=torch.float32) + 0.5
-    columns = torch.arange(width, device=maps.device, dtype=torch.float32) + 0.5
+    rows = torch.arange(height, device=response.device, dtype=torch.float32) + 0.5
+    columns = torch.arange(width, device=response.device, dtype=torch.float32) + 0.5
     return torch.stack([(weights.sum(2) * rows).sum(1), (weights.sum(1) * columns).sum(1)], dim=1)

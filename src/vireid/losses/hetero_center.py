@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.losses.functional import modality_centres, pairwise_distance
+from vireid.types import VireidError
 
 
 class HeteroCenterTriplet(nn.Module):
@@ -20,6 +21,14 @@ class HeteroCenterTriplet(nn.Module):
     Args:
         margin: rho, a Euclidean distance; 0.3 in the loss's own paper, not given in this one.
         reduction: "sum" (eq. 6) or "mean".
+
+    Examples:
+        >>> import torch, vireid
+        >>> embeddings = torch.tensor([[0.0, 0], [1, 0], [0, 1], [1, 1]])
+        >>> labels = torch.tensor([0, 1, 0, 1])  # two people,
+        >>> modalities = torch.tensor([0, 0, 1, 1])  # each in a visible and in an infrared image
+        >>> vireid.HeteroCenterTriplet(margin=0.3)(embeddings, labels, modalities)  # 4 anchors: 0.3 + 1 - 1 each
+        tensor(1.2000)
     """
 
     def __init__(self, margin: float = 0.3, reduction: Literal["sum", "mean"] = "sum") -> None:
@@ -30,12 +39,12 @@ class HeteroCenterTriplet(nn.Module):
         """Scalar loss of (b, d) embeddings with labels (b,) and modalities (b,).
 
         Raises:
-            ValueError: an identity lacks a modality, or the batch holds one identity only.
+            VireidError: an identity lacks a modality, the batch holds one identity only, or other shapes.
         """
         centres, identities = modality_centres(embeddings, labels, modalities)
         people = len(identities)
         if people < 2:
-            raise ValueError("hetero-center triplets need two identities in the batch")
+            raise VireidError("hetero-center triplets need two identities in the batch")
         distance = pairwise_distance(centres.flatten(0, 1), centres.flatten(0, 1))
         person = torch.arange(2 * people, device=distance.device) % people
         same = person.unsqueeze(0) == person.unsqueeze(1)

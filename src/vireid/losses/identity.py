@@ -11,6 +11,6 @@ from vireid.losses.functional import precise
 class IdentityLoss(nn.Module):
     """Mean softmax cross-entropy over the training identities."""
 
-    def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
         """Score class logits (b, classes) against labels (b,) in 0..classes-1; modalities (b,) play no part."""
-        return cross_entropy(precise(embeddings), labels)
+        return cross_entropy(precise(logits), labels)

@@ -81,9 +81,13 @@ class Overlap(nn.Module):
         separation: float = 100.0,
         centre: Literal["soft", "hard"] = "soft",
         temperature: float = 0.1,
+        relative: bool = False,
+        standardise: bool = False,
     ) -> None:
         super().__init__()
-        self.loss = OverlapPenalty(image_size, separation, centre, temperature)
+        self.loss = OverlapPenalty(
+            image_size, separation, centre, temperature, relative=relative, standardise=standardise
+        )
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
         return self.loss(torch.stack(output.maps, 1), labels, modalities) if len(output.maps) > 1 else None

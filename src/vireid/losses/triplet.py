@@ -6,19 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from vireid.losses.functional import pairwise_distance
+from vireid.losses.functional import pairwise_distance, require_batch
+from vireid.types import VireidError
 
 
 def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Boolean (b, b) masks of positive pairs (another row of the same identity) and negative pairs.
 
     Raises:
-        ValueError: a row without a positive, or a batch of one identity.
+        VireidError: a row without a positive, or a batch of one identity.
     """
     same = labels.unsqueeze(0) == labels.unsqueeze(1)
     positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     if not bool(positive.any(1).all()) or not bool((~same).any(1).all()):
-        raise ValueError("triplets need two images of every identity and two identities in the batch")
+        raise VireidError("triplets need two images of every identity and two identities in the batch")
     return positive, ~same
 
 
@@ -33,7 +34,8 @@ class RandomTriplet(nn.Module):
         self.margin = margin
 
     def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Scalar loss of (b, d) embeddings with labels (b,)."""
+        """Scalar loss of (b, d) embeddings with labels (b,); modalities (b,) play no part."""
+        require_batch(embeddings, labels, modalities)
         distance = pairwise_distance(embeddings, embeddings)
         drawn = [torch.multinomial(mask.float(), 1) for mask in _pairs(labels)]
         positive, negative = (distance.gather(1, index).squeeze(1) for index in drawn)
@@ -48,7 +50,8 @@ class BatchHardTriplet(nn.Module):
         self.margin = margin
 
     def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Scalar loss of (b, d) embeddings with labels (b,)."""
+        """Scalar loss of (b, d) embeddings with labels (b,); modalities (b,) play no part."""
+        require_batch(embeddings, labels, modalities)
         distance = pairwise_distance(embeddings, embeddings)
         positive, negative = _pairs(labels)
         farthest = distance.masked_fill(~positive, -torch.inf).amax(1)
@@ -65,7 +68,8 @@ class WeightedTriplet(nn.Module):
     """
 
     def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
-        """Scalar loss of (b, d) embeddings with labels (b,)."""
+        """Scalar loss of (b, d) embeddings with labels (b,); modalities (b,) play no part."""
+        require_batch(embeddings, labels, modalities)
         distance = pairwise_distance(embeddings, embeddings)
         _, negative = _pairs(labels)
         positives = distance.masked_fill(negative, -torch.inf)

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import build_backbone
 from vireid.models.method import Method
-from vireid.models.resnet import STAGE_BLOCKS, stage_channels
 
 
 class ModalityAdapter(nn.Module):
@@ -57,11 +57,12 @@ class Adapter(Method):
         masks: Annotated[int, Field(ge=1, le=64)] = 2,
     ) -> None:
         super().__init__(config)
+        backbone = build_backbone(config)
         self.blocks = nn.ModuleDict()
         for stage, count in ((2, layer2), (3, layer3)):
-            channels, last = stage_channels(config.backbone, config.base_width, stage), STAGE_BLOCKS[config.backbone]
-            for index in range(max(last[stage - 1] - count, 0), last[stage - 1]):
-                self.blocks[f"layer{stage}-{index}"] = ModalityAdapter(channels, masks)
+            last = backbone.blocks[stage - 1]
+            for index in range(max(last - count, 0), last):
+                self.blocks[f"layer{stage}-{index}"] = ModalityAdapter(backbone.channels[stage], masks)
 
     def block(self, features: Tensor, stage: str, index: int) -> Tensor:
         name = f"{stage}-{index}"

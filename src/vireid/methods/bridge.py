@@ -9,8 +9,8 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import build_backbone
 from vireid.models.method import Method
-from vireid.models.resnet import stage_channels
 from vireid.types import Modality
 
 
@@ -22,7 +22,8 @@ class Bridge(Method):
 
     - whiten: W = (F - mean) / deviation per image and channel, which removes the modality's statistics;
     - dress: I = gamma * W + beta, statistics learned once for both modalities;
-    - mix: M = relu(g * F + (1 - g) * I), g in (0, 1) per image and channel from F's own mean and deviation.
+    - mix: M = relu(g * F + (1 - g) * I), g in (0, 1) per image and channel from F's own mean and deviation; without the
+      ReLU where F is not behind one (a transformer).
 
     M takes the shared stages and all losses with the label of its image; the loss ``bridge`` comes with it, see
     `vireid.losses.copies.BridgeLoss`. In evaluation there is no M and no cost.
@@ -34,8 +35,8 @@ class Bridge(Method):
     def __init__(self, config: ModelConfig, *, weight: Annotated[float, Field(ge=0)] = 1.0) -> None:
         super().__init__(config)
         self.weight = weight
-        stage = 1 if config.shared_from == "layer2" else 0
-        channels = stage_channels(config.backbone, config.base_width, stage)
+        backbone = build_backbone(config)
+        channels, self.signed = backbone.channels[config.shared_from == "layer2"], backbone.tokens
         self.gamma = nn.Parameter(torch.ones(channels))
         self.beta = nn.Parameter(torch.zeros(channels))
         self.gate = nn.Sequential(
@@ -53,7 +54,7 @@ class Bridge(Method):
         gamma, beta = self.gamma[:, None, None], self.beta[:, None, None]
         dressed = gamma * (features - mean) / deviation + beta
         mixed: Tensor = gate * features + (1 - gate) * dressed
-        return mixed.relu().to(features.dtype)
+        return (mixed if self.signed else mixed.relu()).to(features.dtype)
 
     def losses(self) -> dict[str, dict[str, JsonValue]]:
         return {"bridge": {"weight": self.weight}}

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import build_backbone
 from vireid.models.method import Method
-from vireid.models.resnet import stage_channels
 from vireid.types import VireidError
 
 DILATIONS = (1, 2, 3)
@@ -95,15 +95,15 @@ class Expansion(Method):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
+        backbone = build_backbone(config)
         first = {"layer2": 2, "layer1": 1, "input": 1}[config.shared_from]
         self.channels, self.positions = nn.ModuleDict(), nn.ModuleDict()
         for stage in range(first, 4):
-            high, low = (stage_channels(config.backbone, config.base_width, s) for s in (stage, stage - 1))
-            self.channels[f"layer{stage}"] = ChannelAggregation(high, low, 1 if stage == 1 else 2)
+            high, low = backbone.channels[stage], backbone.channels[stage - 1]
+            stride = 1 if stage == 1 or backbone.tokens else 2
+            self.channels[f"layer{stage}"] = ChannelAggregation(high, low, stride)
             self.positions[f"layer{stage}"] = PositionAggregation(high, low)
-        self.expanders = nn.ModuleList(
-            Expander(stage_channels(config.backbone, config.base_width, 3)) for _ in range(2)
-        )
+        self.expanders = nn.ModuleList(Expander(backbone.channels[3]) for _ in range(2))
         self.dropout = nn.Dropout(0.01)
 
     def stage(self, features: Tensor, inputs: Tensor, stage: str) -> Tensor:

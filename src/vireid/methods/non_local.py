@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import build_backbone
 from vireid.models.method import Method
-from vireid.models.resnet import STAGE_BLOCKS, stage_channels
+from vireid.types import VireidError
 
 
 class NonLocalBlock(nn.Module):
@@ -55,10 +56,16 @@ class NonLocal(Method):
         inner: Annotated[int, Field(ge=1, le=4096)] | None = None,
     ) -> None:
         super().__init__(config)
+        backbone = build_backbone(config)
+        if backbone.tokens:
+            raise VireidError(
+                f"model.methods.non_local: every block of {config.backbone} attends to the whole image already; leave "
+                "it out, or choose a CNN as model.backbone"
+            )
         self.blocks = nn.ModuleDict()
         for stage, count in ((2, layer2), (3, layer3)):
-            channels, last = stage_channels(config.backbone, config.base_width, stage), STAGE_BLOCKS[config.backbone]
-            for index in range(max(last[stage - 1] - count, 0), last[stage - 1]):
+            channels, last = backbone.channels[stage], backbone.blocks[stage - 1]
+            for index in range(max(last - count, 0), last):
                 self.blocks[f"layer{stage}-{index}"] = NonLocalBlock(channels, inner or channels // 2)
 
     def block(self, features: Tensor, stage: str, index: int) -> Tensor:

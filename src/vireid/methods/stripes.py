@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import Shared, build_backbone, map_of
 from vireid.models.method import Method
-from vireid.models.resnet import stage_channels
 from vireid.models.segmented import Branch, make_classifier
 
 
@@ -25,7 +25,7 @@ class StripedBranch(Branch):
 
     def __init__(self, config: ModelConfig, classes: int, count: int, dimension: int, neck: bool) -> None:
         super().__init__(config, classes)
-        channels = stage_channels(config.backbone, config.base_width, 4)
+        channels = build_backbone(config).channels[4]
         self.count, width = count, dimension or channels
         self.reduce = nn.ModuleList(_reduction(channels, dimension) for _ in range(count if dimension else 0))
         self.bnneck: nn.Module = nn.Identity()
@@ -39,8 +39,8 @@ class StripedBranch(Branch):
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight)
 
-    def forward(self, shared: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        feature_map = self.layer4(shared)
+    def forward(self, shared: Shared) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        feature_map = map_of(self.layer4(shared))
         height, count = feature_map.shape[2], self.count
         rows = [slice(i * height // count, -(-(i + 1) * height // count)) for i in range(count)]
         pooled = [self.pool(feature_map[:, :, part]) for part in rows]

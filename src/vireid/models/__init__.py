@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vireid.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from vireid.models.backbone import Backbone, Stage, build_backbone
     from vireid.models.cost import Cost, count_macs, count_parameters, measure_cost
     from vireid.models.method import Method
     from vireid.models.network import Output, TwoStreamNetwork, build_network, embedding
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
     from vireid.models.weakening import DynamicFeatureWeakening
 
 __all__ = [
+    "Backbone",
     "Branch",
     "Cost",
     "DynamicFeatureWeakening",
     "GeneralisedMean",
     "Method",
     "Output",
+    "Stage",
     "TwoStreamNetwork",
+    "build_backbone",
     "build_network",
     "count_macs",
     "count_parameters",
@@ -32,13 +36,16 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "Backbone": "backbone",
         "Branch": "segmented",
         "Cost": "cost",
         "DynamicFeatureWeakening": "weakening",
         "GeneralisedMean": "pooling",
         "Method": "method",
         "Output": "network",
+        "Stage": "backbone",
         "TwoStreamNetwork": "network",
+        "build_backbone": "backbone",
         "build_network": "network",
         "count_macs": "cost",
         "count_parameters": "cost",

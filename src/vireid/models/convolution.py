@@ -27,7 +27,8 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c, h, w) to (b, d, ceil(h / stride), ceil(w / stride))."""
-        if self.stride == (1, 1) and min(self.in_channels, self.out_channels) >= CHANNELS and _gains(x):
+        plain = self.stride == (1, 1) and self.padding_mode == "zeros"
+        if plain and min(self.in_channels, self.out_channels) >= CHANNELS and _gains(x):
             dtype = torch.bfloat16
             result: Tensor = _Products.apply(x.to(dtype), self.weight.to(dtype))  # type: ignore[no-untyped-call]
             return result

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.machine import peak_memory
+from vireid.models.backbone import Multiplies
 from vireid.models.network import TwoStreamNetwork
 
 
@@ -20,9 +21,10 @@ from vireid.models.network import TwoStreamNetwork
 class Cost:
     """Cost of embedding one visible and one infrared image.
 
-    ``parameters`` leave out the classifiers, which retrieval drops. ``macs`` counts convolutions and linear layers,
-    ``macs_with_batchnorm`` adds two operations per BatchNorm output element and one per output element of a convolution
-    with a bias, the convention of Table 2.
+    ``parameters`` leave out the classifiers, which retrieval drops. ``macs`` counts convolutions, linear layers and the
+    two products of a transformer's attention (queries by keys, and their softmax by values); other products of maps are
+    left out. ``macs_with_batchnorm`` adds two operations per output element of a BatchNorm or an instance normalisation
+    and one per output element of a convolution with a bias, the convention of Table 2; LayerNorms are left out.
     ``peak_memory`` is in bytes, for 16 images at a time: allocated on a GPU; on a CPU the resident set of the process,
     PyTorch itself included.
     """
@@ -34,6 +36,7 @@ class Cost:
     images_per_second: float
 
     def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
         return asdict(self)
 
 
@@ -44,7 +47,7 @@ def count_parameters(network: TwoStreamNetwork) -> int:
 
 @torch.no_grad()
 def count_macs(network: TwoStreamNetwork, height: int, width: int) -> tuple[int, int]:
-    """Return `Cost.macs` and `Cost.macs_with_batchnorm` of one visible + infrared pair, without products of maps."""
+    """Return `Cost.macs` and `Cost.macs_with_batchnorm` of one visible + infrared pair."""
     counts = {"mac": 0, "norm": 0}
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -54,10 +57,13 @@ def count_macs(network: TwoStreamNetwork, height: int, width: int) -> tuple[int,
             counts["norm"] += output.numel() if module.bias is not None else 0
         elif isinstance(module, nn.Linear):
             counts["mac"] += output.numel() * module.in_features
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, norms):
             counts["norm"] += 2 * output.numel()
+        elif isinstance(module, Multiplies):
+            counts["mac"] += module.products(*inputs)
 
-    counted = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
+    norms = (nn.BatchNorm2d, nn.InstanceNorm2d)
+    counted = (nn.Conv2d, nn.Linear, *norms, Multiplies)
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, counted)]
     training = network.training
     try:

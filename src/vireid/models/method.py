@@ -19,7 +19,8 @@ class Method(nn.Module):
 
     `images`, `stem` and `stage` may return what they were given followed by copies of it, all rows in the same order.
     In training the copies are rows of their own with the labels of their images; in evaluation `join` makes one row of
-    an image and its copies.
+    an image and its copies. Of a transformer the hooks get the grid of tokens; copies have the class tokens of their
+    images.
 
     Args:
         config: the network the method is to be a part of.
@@ -56,7 +57,7 @@ class Method(nn.Module):
         return mean_of_copies(pooled, normed)
 
     def block(self, features: Tensor, stage: str, index: int) -> Tensor:
-        """Change the output (b, c, h, w) of residual block ``index`` (from 0) of a shared ``stage`` ("layer2" ...)."""
+        """Change the output (b, c, h, w) of block ``index`` (from 0) of a shared ``stage`` ("layer2" ...)."""
         return features
 
     def branch(self, classes: int) -> Branch | None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
+from vireid.models.backbone import Shared, Stage, Tokens, build_backbone, initialise, join, map_of, split, with_map
 from vireid.models.method import Method, mean_of_copies, overrides
-from vireid.models.resnet import Stage, Stem, initialise, make_stage
 from vireid.models.segmented import Branch
 from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.models.weights import load_trunk
@@ -43,23 +43,35 @@ class TwoStreamNetwork(nn.Module):
         config: architecture; ``weights`` is not read here, see `build_network`.
         classes: training identities.
         methods: those of ``config.methods``, see `vireid.build.build_methods`.
+        size: height and width of the images in pixels, for a backbone that has an embedding of every position.
 
     Raises:
-        VireidError: the methods are not those of the config.
+        VireidError: the methods are not those of the config, or see `build_backbone`.
     """
 
-    def __init__(self, config: ModelConfig, classes: int, methods: Mapping[str, Method] | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        classes: int,
+        methods: Mapping[str, Method] | None = None,
+        *,
+        size: tuple[int, int] = (288, 144),
+    ) -> None:
         super().__init__()
         methods = methods or {}
         if sorted(methods) != sorted(config.methods):
             given, asked = (", ".join(sorted(names)) or "none" for names in (methods, config.methods))
             raise VireidError(f"model.methods: expected {asked}, got {given}; pass build_methods(config)")
-        backbone, width, own_layer1 = config.backbone, config.base_width, config.shared_from == "layer2"
-        self.visible = Stem(backbone, width, own_layer1)
-        self.infrared = None if config.shared_from == "input" else Stem(backbone, width, own_layer1)
-        self.layer1 = None if own_layer1 else make_stage(backbone, width, 1, 1)
-        self.layer2 = make_stage(backbone, width, 2, 2)
-        self.layer3 = make_stage(backbone, width, 3, 2)
+        self.backbone = backbone = build_backbone(config, size)
+        own_layer1 = config.shared_from == "layer2"
+        # From zero: with published weights the network starts as the published one.
+        embeddings = nn.Parameter(torch.zeros(len(Modality), backbone.channels[0])) if backbone.tokens else None
+        self.modality: nn.Parameter | None = embeddings
+        self.visible = backbone.stem(own_layer1)
+        self.infrared = None if config.shared_from == "input" else backbone.stem(own_layer1)
+        self.layer1 = None if own_layer1 else backbone.stage(1)
+        self.layer2 = backbone.stage(2)
+        self.layer3 = backbone.stage(3)
         self.weakening = nn.ModuleDict({stage: _weakening(config) for stage in config.weakening.after})
         self.branches = nn.ModuleList(_branch(config, classes, methods) for _ in range(config.branches))
         initialise(self)
@@ -79,16 +91,16 @@ class TwoStreamNetwork(nn.Module):
             inputs = shared
             shared = stage(shared, partial(self._after_block, name) if self._methods_with("block") else None)
             for method in self._methods_with("stage").values():
-                shared = method.stage(shared, inputs, name)
+                shared = _replaced(shared, method.stage(map_of(shared), map_of(inputs), name))
             if name in self.weakening:
-                shared = self.weakening[name](shared)
+                shared = with_map(shared, self.weakening[name](map_of(shared)))
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
-        forms = _times(shared.shape[0], sum(images.shape[0] for _, images in sides))
+        forms = _times(map_of(shared).shape[0], sum(images.shape[0] for _, images in sides))
         output = Output(maps, tuple(chain(*pooled)), tuple(chain(*normed)), tuple(chain(*logits)), forms)
         return output if self.training or forms == 1 else self._joined(output, forms)
 
-    def stems(self) -> list[Stem]:
+    def stems(self) -> list[nn.Module]:
         """One stem, or one for each modality."""
         return [self.visible] if self.infrared is None else [self.visible, self.infrared]
 
@@ -107,23 +119,26 @@ class TwoStreamNetwork(nn.Module):
         yield from ((f"{name}.", stage) for name, stage in self.stages().items())
         yield from (("layer4.", branch.layer4) for branch in self._branches())
 
-    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> Tensor:
+    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> Shared:
         """Features of the images of both modalities, then of their first copies, and so on."""
-        images = sum(x.shape[0] for _, x in sides)
+        images = [x.shape[0] for _, x in sides]
         for method in self._methods_with("images").values():
             sides = [(modality, method.images(images, modality)) for modality, images in sides]
         stems = [self.visible if m is Modality.VISIBLE else self.infrared or self.visible for m, _ in sides]
         if self.infrared is None:
             whole = self.visible(torch.cat([images for _, images in sides]))
-            features = list(whole.split([images.shape[0] for _, images in sides]))
+            features = split(whole, [images.shape[0] for _, images in sides])
         else:
             features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
         for method in self._methods_with("stem").values():
-            features = [method.stem(feature, modality) for feature, (modality, _) in zip(features, sides, strict=True)]
-        forms = _times(sum(x.shape[0] for x in features), images)
+            for i, (modality, _) in enumerate(sides):
+                features[i] = _replaced(features[i], method.stem(map_of(features[i]), modality))
+        features = [self._with_modality(x, modality) for x, (modality, _) in zip(features, sides, strict=True)]
+        forms = _times(sum(map_of(x).shape[0] for x in features), sum(images))
         if forms == 1:
-            return torch.cat(features) if len(features) > 1 else features[0]
-        return torch.cat(list(chain(*zip(*(x.chunk(forms) for x in features), strict=True))))
+            return join(features)
+        parts = [split(x, [count] * forms) for x, count in zip(features, images, strict=True)]
+        return join(list(chain(*zip(*parts, strict=True))))
 
     def _joined(self, output: Output, forms: int) -> Output:
         """One row per image in place of the rows of its copies; the map is its own."""
@@ -132,6 +147,11 @@ class TwoStreamNetwork(nn.Module):
         joining = [method.join for method in self._methods_with("join").values()] or [mean_of_copies]
         pooled, normed = joining[0](*rows)
         return Output(maps, (pooled,), (normed,), output.logits)
+
+    def _with_modality(self, x: Shared, modality: Modality) -> Shared:
+        if self.modality is None or not isinstance(x, Tokens):
+            return x
+        return Tokens(x.values + self.modality[modality], x.height, x.width)
 
     def _after_block(self, stage: str, features: Tensor, index: int) -> Tensor:
         for method in self._methods_with("block").values():
@@ -146,6 +166,12 @@ class TwoStreamNetwork(nn.Module):
         return cast("list[Branch]", list(self.branches))
 
 
+def _replaced(x: Shared, features: Tensor) -> Shared:
+    """``x`` with other maps, or with the maps of its rows' copies behind it."""
+    times = _times(features.shape[0], map_of(x).shape[0])
+    return join([with_map(x, part) for part in features.chunk(times)]) if times > 1 else with_map(x, features)
+
+
 def _times(rows: int, images: int) -> int:
     """How many forms of the images the rows are; of no images one."""
     return rows // images if images else 1
@@ -155,7 +181,7 @@ def _times(rows: int, images: int) -> int:
 def embedding_length(network: TwoStreamNetwork) -> int:
     """Length of the retrieval feature, told from a blank image."""
     training, device = network.training, next(network.parameters()).device
-    features = network.eval()(torch.zeros(1, 3, 96, 48, device=device), None).normed
+    features = network.eval()(torch.zeros(1, 3, *network.backbone.size, device=device), None).normed
     network.train(training)
     return sum(feature.shape[1] for feature in features)
 
@@ -173,16 +199,22 @@ def _branch(config: ModelConfig, classes: int, methods: Mapping[str, Method]) ->
 
 def _weakening(config: ModelConfig) -> DynamicFeatureWeakening:
     w = config.weakening
-    return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference)
+    return DynamicFeatureWeakening(w.matrix, w.alpha, w.beta, w.gate, w.inference, w.detach)
 
 
-def build_network(config: ModelConfig, classes: int, methods: Mapping[str, Method] | None = None) -> TwoStreamNetwork:
+def build_network(
+    config: ModelConfig,
+    classes: int,
+    methods: Mapping[str, Method] | None = None,
+    *,
+    size: tuple[int, int] = (288, 144),
+) -> TwoStreamNetwork:
     """Build the network and start its trunk from ``config.weights``; the arguments are those of `TwoStreamNetwork`.
 
     Raises:
-        VireidError: weights that cannot be had, read or fitted.
+        VireidError: see `TwoStreamNetwork`; weights that cannot be had, read or fitted.
     """
-    network = TwoStreamNetwork(config, classes, methods)
+    network = TwoStreamNetwork(config, classes, methods, size=size)
     if config.weights != "none":
-        load_trunk(network.trunk(), config)
+        load_trunk(network.trunk(), network.backbone)
     return network

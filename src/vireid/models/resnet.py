@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from vireid.config import ModelConfig
+from vireid.models.backbone import Backbone, Stage
 from vireid.models.convolution import Conv3x3
-
-STAGE_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -17,14 +18,34 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
+class IBN(nn.Module):
+    """IBN-a (Pan et al., ECCV 2018): instance normalisation of the first half of the channels, BatchNorm of the rest.
+
+    The names of its parts are those of the published weights.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.IN = nn.InstanceNorm2d(channels // 2, affine=True)
+        self.BN = nn.BatchNorm2d(channels - channels // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, rest = x.split([self.IN.num_features, self.BN.num_features], 1)
+        return torch.cat([self.IN(first), self.BN(rest)], 1)
+
+
+def _norm(channels: int, ibn: bool) -> nn.Module:
+    return IBN(channels) if ibn else nn.BatchNorm2d(channels)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions (ResNet-18 and 34)."""
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, ibn: bool) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _conv(inputs, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv1, self.bn1 = _conv(inputs, width, 3, stride), _norm(width, ibn)
         self.conv2, self.bn2 = _conv(width, width, 3), nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(inputs, width, stride)
@@ -40,10 +61,10 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, ibn: bool) -> None:
         super().__init__()
         outputs = width * self.expansion
-        self.conv1, self.bn1 = _conv(inputs, width, 1), nn.BatchNorm2d(width)
+        self.conv1, self.bn1 = _conv(inputs, width, 1), _norm(width, ibn)
         self.conv2, self.bn2 = _conv(width, width, 3, stride), nn.BatchNorm2d(width)
         self.conv3, self.bn3 = _conv(width, outputs, 1), nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
@@ -62,46 +83,17 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
     return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
 
-def stage_channels(backbone: str, base_width: int, stage: int) -> int:
-    """Output channels of ``layer{stage}``, stage 1 to 4 (0 is the stem)."""
-    if stage == 0:
-        return base_width
-    expansion = Bottleneck.expansion if backbone == "resnet50" else BasicBlock.expansion
-    return int(base_width * 2 ** (stage - 1) * expansion)
-
-
-class Stage(nn.Sequential):
-    """The blocks of one stage."""
-
-    def forward(self, x: Tensor, after: Callable[[Tensor, int], Tensor] | None = None) -> Tensor:
-        """Run the blocks; ``after`` changes the output of each, of which it gets the 0-based number too."""
-        for index, block in enumerate(self):
-            x = block(x)
-            if after:
-                x = after(x, index)
-        return x
-
-
-def make_stage(backbone: str, base_width: int, stage: int, stride: int) -> Stage:
-    """Build ``layer{stage}``: (b, c_in, h, w) to (b, c_out, ceil(h / stride), ceil(w / stride))."""
-    block = Bottleneck if backbone == "resnet50" else BasicBlock
-    inputs, width = stage_channels(backbone, base_width, stage - 1), base_width * 2 ** (stage - 1)
-    blocks: list[nn.Module] = [block(inputs, width, stride)]
-    outputs = stage_channels(backbone, base_width, stage)
-    blocks += [block(outputs, width, 1) for _ in range(STAGE_BLOCKS[backbone][stage - 1] - 1)]
-    return Stage(*blocks)
-
-
 class Stem(nn.Module):
     """layer0 (conv1, bn1, relu, maxpool) and, unless it is shared, layer1: (b, 3, h, w) to (b, c, h/4, w/4)."""
 
-    def __init__(self, backbone: str, base_width: int, layer1: bool = True) -> None:
+    def __init__(self, backbone: ResNet, own_layer1: bool) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, base_width, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(base_width)
+        width = backbone.channels[0]
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = make_stage(backbone, base_width, 1, 1) if layer1 else None
+        self.layer1 = backbone.stage(1) if own_layer1 else None
 
     def forward(self, images: Tensor) -> Tensor:
         # the largest of rectified values is the largest rectified, so a quarter of them need it
@@ -109,11 +101,60 @@ class Stem(nn.Module):
         return x if self.layer1 is None else self.layer1(x)  # type: ignore[no-any-return]
 
 
-def initialise(module: nn.Module) -> None:
-    """He-normal convolutions (fan out) and unit BatchNorm, as torchvision starts from scratch."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(part, nn.BatchNorm2d):
-            nn.init.ones_(part.weight)
-            nn.init.zeros_(part.bias)
+class ResNet(Backbone):
+    """Stages of BasicBlocks or Bottlenecks; the published names of its tensors are its own."""
+
+    reads = ("base_width", "last_stride", "padding", "gem_power")
+    block: ClassVar[type[BasicBlock] | type[Bottleneck]]
+    counts: ClassVar[tuple[int, int, int, int]]
+    ibn = False
+    """Whether the first norm of the blocks of layer1 to layer3 is an `IBN`."""
+
+    def __init__(self, config: ModelConfig, size: tuple[int, int]) -> None:
+        super().__init__(config, size)
+        first, second, third, last = (config.base_width * 2**i * self.block.expansion for i in range(4))
+        self.channels, self.blocks = (config.base_width, first, second, third, last), self.counts
+
+    def stem(self, own_layer1: bool) -> Stem:
+        return Stem(self, own_layer1)
+
+    def stage(self, number: int) -> Stage:
+        """Map (b, c_in, h, w) to (b, c_out, ceil(h / stride), ceil(w / stride))."""
+        stride = (1, 2, 2, self.config.last_stride)[number - 1]
+        width, ibn = self.config.base_width * 2 ** (number - 1), self.ibn and number < 4
+        before, outputs = self.channels[number - 1 : number + 1]
+        blocks: list[nn.Module] = [self.block(before, width, stride, ibn)]
+        blocks += [self.block(outputs, width, 1, ibn) for _ in range(self.counts[number - 1] - 1)]
+        return Stage(*blocks)
+
+    def adapt(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Leave out the classifier."""
+        return {name: x for name, x in tensors.items() if name.startswith(("conv1.", "bn1.", "layer"))}
+
+
+# The same ImageNet weights as torchvision's IMAGENET1K_V1, which the field starts from, as safetensors on the hub.
+class ResNet18(ResNet):
+    block, counts, weights = BasicBlock, (2, 2, 2, 2), {"imagenet": "timm/resnet18.tv_in1k"}
+
+
+class ResNet34(ResNet):
+    block, counts, weights = BasicBlock, (3, 4, 6, 3), {"imagenet": "timm/resnet34.tv_in1k"}
+
+
+class ResNet50(ResNet):
+    block, counts, weights = Bottleneck, (3, 4, 6, 3), {"imagenet": "timm/resnet50.tv_in1k"}
+
+
+_IBN_NET = "https://github.com/XingangPan/IBN-Net/releases/download/v1.0/"
+
+
+class ResNet18Ibn(ResNet18):
+    ibn, weights = True, {"imagenet": _IBN_NET + "resnet18_ibn_a-2f571257.pth"}
+
+
+class ResNet34Ibn(ResNet34):
+    ibn, weights = True, {"imagenet": _IBN_NET + "resnet34_ibn_a-94bc1577.pth"}
+
+
+class ResNet50Ibn(ResNet50):
+    ibn, weights = True, {"imagenet": _IBN_NET + "resnet50_ibn_a-d9d0bb7b.pth"}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
-from vireid.models.pooling import GeneralisedMean
-from vireid.models.resnet import make_stage, stage_channels
+from vireid.models.backbone import Shared, build_backbone, map_of
 
 
 class Branch(nn.Module):
-    """A copy of layer4 with spatial GeM pooling, BNNeck (Luo et al., CVPRW 2019) and identity classifier.
+    """A copy of layer4 with pooling (of a CNN spatial GeM), BNNeck (Luo et al., CVPRW 2019) and identity classifier.
 
     A method that cuts the map into several features derives from it; hence the tuples, here of one.
 
@@ -21,9 +20,13 @@ class Branch(nn.Module):
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__()
-        channels = stage_channels(config.backbone, config.base_width, 4)
-        self.layer4 = make_stage(config.backbone, config.base_width, 4, config.last_stride)
-        self.pool = GeneralisedMean(config.gem_power)
+        backbone = build_backbone(config)
+        channels = backbone.channels[4]
+        self.layer4 = backbone.stage(4)
+        for part in self.layer4.modules():
+            if isinstance(part, nn.Conv2d) and part.kernel_size != (1, 1):
+                part.padding_mode = config.padding
+        self.pool = backbone.pool()
         self.bnneck: nn.Module = nn.BatchNorm1d(channels)
         self.bnneck.bias.requires_grad_(False)  # the neck centres features; a learned shift would undo that
         self.classifier: nn.Module = make_classifier(channels, classes)
@@ -31,11 +34,11 @@ class Branch(nn.Module):
     def initialise(self) -> None:
         """Start what does not start as the residual stages do; called once the whole network has."""
 
-    def forward(self, shared: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Map layer3's (b, c, h, w) to layer4's (b, d, h', w') and the features (b, d) before and after the neck."""
-        feature_map = self.layer4(shared)
-        pooled = self.pool(feature_map)
-        return feature_map, (pooled,), (self.bnneck(pooled),)
+    def forward(self, shared: Shared) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Map layer3's output to layer4's map (b, d, h', w') and the features (b, d) before and after the neck."""
+        features = self.layer4(shared)
+        pooled = self.pool(features)
+        return map_of(features), (pooled,), (self.bnneck(pooled),)
 
     def classify(self, normed: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Map the features after the neck to class scores (b, classes) each."""

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vireid.types import VireidError
+
 
 def channel_response(features: Tensor) -> Tensor:
     """Eq. 1: mean over channels plus maximum over channels.
@@ -61,16 +63,19 @@ class DynamicFeatureWeakening(nn.Module):
         matrix: weakening matrix of eq. 2, see `weakening_matrix`.
         alpha: factor of D1, in [0, 1]; the paper's best are 0.5 (SYSU-MM01) and 0.2 (RegDB).
         beta: threshold of D2, in [0, 1].
-        gate: "sigmoid" multiplies every channel by F_out = sigmoid(f * M), eq. 3 (the paper feeds F_out "into layer4",
-            which takes all channels, so it is read as a spatial gate); "none" multiplies by M itself.
+        gate: how eq. 3 is read, F_out = sigmoid(f * M) being one map and layer4 taking all channels. "features" passes
+            on sigmoid(F * M) of all channels in F's place; "sigmoid" multiplies every channel by the map
+            sigmoid(f * M); "none" multiplies every channel by M itself.
         inference: weaken in evaluation mode too; False makes the module the identity there.
+        detach: let no gradient flow through f in the gate "sigmoid".
 
     Raises:
-        ValueError: an unknown matrix or gate, alpha or beta outside [0, 1].
+        VireidError: an unknown matrix or gate, alpha or beta outside [0, 1].
 
-    Example:
-        >>> import torch
-        >>> DynamicFeatureWeakening()(torch.rand(2, 8, 6, 3)).shape
+    Examples:
+        >>> import torch, vireid
+        >>> weaken = vireid.DynamicFeatureWeakening(alpha=0.2)
+        >>> weaken(torch.rand(2, 8, 6, 3)).shape
         torch.Size([2, 8, 6, 3])
     """
 
@@ -79,28 +84,39 @@ class DynamicFeatureWeakening(nn.Module):
         matrix: Literal["D1", "D2", "D3"] = "D1",
         alpha: float = 0.5,
         beta: float = 0.5,
-        gate: Literal["sigmoid", "none"] = "sigmoid",
+        gate: Literal["features", "sigmoid", "none"] = "sigmoid",
         inference: bool = True,
+        detach: bool = False,
     ) -> None:
         super().__init__()
         if matrix not in ("D1", "D2", "D3"):
-            raise ValueError(f"matrix: expected D1, D2 or D3, got {matrix!r}")
-        if gate not in ("sigmoid", "none"):
-            raise ValueError(f"gate: expected sigmoid or none, got {gate!r}")
+            raise VireidError(f"matrix: expected D1, D2 or D3, got {matrix!r}")
+        if gate not in ("features", "sigmoid", "none"):
+            raise VireidError(f"gate: expected features, sigmoid or none, got {gate!r}")
         for name, value in (("alpha", alpha), ("beta", beta)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
+                raise VireidError(f"{name}: expected a number in [0, 1], got {value}")
         self.matrix, self.alpha, self.beta, self.gate, self.inference = matrix, alpha, beta, gate, inference
+        self.detach = detach
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (b, c, h, w) to the weakened (b, c, h, w) of the same type."""
-        if not (self.training or self.inference):
-            return features
+        """Map (b, c, h, w) to the weakened (b, c, h, w) of the same type.
+
+        Raises:
+            VireidError: features of another number of dimensions.
+        """
+        if features.ndim != 4:
+            raise VireidError(f"features: expected a map (b, c, h, w), got shape {tuple(features.shape)}")
+        return self.weaken(features) if self.training or self.inference else features
+
+    def weaken(self, features: Tensor) -> Tensor:
+        """Do what `forward` does in training mode, in either mode."""
         response = channel_response(features)
         weight = weakening_matrix(response, self.matrix, self.alpha, self.beta)
         if self.gate == "sigmoid":
-            weight = torch.sigmoid(response * weight)
-        return features * weight.unsqueeze(1).to(features.dtype)
+            weight = torch.sigmoid((response.detach() if self.detach else response) * weight)
+        weakened = features * weight.unsqueeze(1).to(features.dtype)
+        return torch.sigmoid(weakened) if self.gate == "features" else weakened
 
     def extra_repr(self) -> str:
         return f"matrix={self.matrix}, alpha={self.alpha}, beta={self.beta}, gate={self.gate}"

@@ -20,19 +20,31 @@ from vireid.types import VireidError
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes in the package, sorted."""
+    """Names of the recipes in the package, sorted.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.shipped_recipes()[:4]
+        ['agw', 'baseline', 'bridge', 'caj']
+    """
     return sorted(f.name[:-5] for f in resources.files("vireid.recipes").iterdir() if f.name.endswith(".yaml"))
 
 
-def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by shipped name or YAML path and apply ``field=value`` overrides in order.
 
     A file may start from another recipe with ``base:``, a shipped name or a path from its own folder; its fields win.
 
     Raises:
         VireidError: unknown recipe, unreadable YAML, unknown or ill-typed field.
+
+    Examples:
+        >>> import vireid
+        >>> recipe = vireid.load_recipe("sysu-dfw", ["loss.overlap.weight=0.2", "model.weights=none"])
+        >>> recipe.model.backbone, recipe.loss.overlap.weight
+        ('resnet50', 0.2)
     """
-    fields = _read_fields(recipe, seen=())
+    fields = _read_fields(str(recipe), seen=())
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals or not name:
@@ -91,6 +103,8 @@ def _plugins(recipe: Recipe) -> list[tuple[Kind, str, list[str]]]:
         ("method", "model.methods", list(recipe.model.methods)),
         ("loss", "loss", list(recipe.loss.others)),
         ("backbone", "model.backbone", [recipe.model.backbone]),
+        ("layout", "data.layout", [recipe.data.layout] if recipe.data.layout else []),
+        ("layout", "data.synthetic.like", [recipe.data.synthetic.like]),
     ]
 
 
@@ -105,7 +119,7 @@ def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, st
         if dataclasses.is_dataclass(default):
             yield from recipe_fields(type(default), f"{prefix}{spec.name}.")
         else:
-            kind = str(spec.type).replace("Literal", "one of ")
+            kind = str(getattr(spec.type, "__origin__", spec.type)).replace("Literal", "one of ")
             name = f"{prefix}{spec.name}".replace("loss.others", "loss.NAME")
             yield name, kind, default, str(info.description)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from vireid.evaluation.results import Result
@@ -10,6 +12,8 @@ from vireid.figures.style import to_svg
 from vireid.report.document import Curve
 from vireid.report.html import Cell, Table
 from vireid.runs.evaluate import Against, Evaluation
+from vireid.training.health import health_history, health_warnings
+from vireid.training.monitor import read_metrics
 
 
 def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
@@ -18,6 +22,24 @@ def detail_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     makers += [_pairs, _thresholds] if evaluation.analyses else []
     tables = tuple(make(evaluation) for make in makers)
     return (*tables, against_table(evaluation, evaluation.against)) if evaluation.against else tables
+
+
+def health_tables(run: Path) -> tuple[Table, ...]:
+    """The health of the method's parts after the first, the middle and the last epoch; none where it was not measured.
+
+    The last column is that of the whole run's end, also where another epoch's weights were kept.
+    """
+    epochs = health_history(read_metrics(run))
+    if not epochs:
+        return ()
+    shown = {"First epoch": epochs[0], "Middle": epochs[len(epochs) // 2], "Last epoch": epochs[-1]}
+    rows = tuple(
+        (*name.replace("_", " ").split("/"), *(f"{e[name]:.3g}" if name in e else None for e in shown.values()))
+        for name in epochs[-1]
+    )
+    warnings = " ".join(f"{text[:1].upper()}{text[1:]}." for text in health_warnings(epochs[-1]))
+    note = f"Over a fixed probe of training images (docs/method.md, Method health). {warnings or 'No part is inert.'}"
+    return (Table("Method health", ("Part", "Measure", *shown), rows, note),)
 
 
 def det_curve(evaluation: Evaluation) -> Curve:
@@ -90,6 +112,5 @@ def plain_results(evaluation: Evaluation) -> tuple[Result, ...]:
 
 def direction_name(result: Result) -> str:
     """How a reader calls a setting: search mode and direction."""
-    search = {"whole": "", "all": "All search, ", "indoor": "Indoor search, "}[result.setting.search]
-    name = result.setting.direction.replace("-to-", " to ")
-    return f"{search}{name}" if search else name.capitalize()
+    search, name = result.setting.search, result.setting.direction.replace("-to-", " to ")
+    return name.capitalize() if search == "whole" else f"{search.capitalize()} search, {name}"

@@ -13,7 +13,7 @@ from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, training_fi
 from vireid.figures.ranked_lists import ranked_figure
 from vireid.figures.style import to_svg, write_figure
 from vireid.files import write_json
-from vireid.report.details import det_curve, detail_tables, direction_name, plain_results
+from vireid.report.details import det_curve, detail_tables, direction_name, health_tables, plain_results
 from vireid.report.document import Curve, Headline, RankedSection, Report, write_report
 from vireid.report.html import Cell, Table
 from vireid.report.pictures import heatmap_rows, query_lists, spread_queries
@@ -45,7 +45,7 @@ def make_report(evaluation: Evaluation) -> Report:
     """Gather everything the report page shows."""
     shown = plain_results(evaluation)
     run = evaluation.runs[0]
-    title = f"{run.recipe.name} on {evaluation.dataset.root.name}"
+    title = f"{run.recipe.name} on {evaluation.dataset.name}"
     lists = tuple(
         RankedSection(direction_name(r), query_lists(evaluation, r.setting, r.trials[0]), QUERIES)
         for r in _one_per_direction(shown)
@@ -60,7 +60,7 @@ def make_report(evaluation: Evaluation) -> Report:
         curves=(*_curves(shown), *([det_curve(evaluation)] if evaluation.analyses else [])),
         ranked=lists,
         heatmaps=heatmap_rows(evaluation, rows),
-        tables=(results_table(evaluation.results), *detail_tables(evaluation)),
+        tables=(results_table(evaluation.results), *detail_tables(evaluation), *health_tables(run.folder)),
         training=_training(run.folder),
         facts=_facts(evaluation),
         recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False),
@@ -71,10 +71,10 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
     """Sentences on what was measured, on what, and what to keep in mind."""
     dataset, run, info = evaluation.dataset, evaluation.runs[0], evaluation.runs[0].info
     identities = len({s.identity for s in dataset.test})
-    made = evaluation.synthetic
+    made, across = evaluation.synthetic, len({r.setting.direction for r in plain_results(evaluation)}) > 1
     sentences = [
         f"Trained on {info['classes']} identities, tested on {identities} it never saw "
-        f"({len(dataset.test)} images, {dataset.layout} layout), in both directions.",
+        f"({len(dataset.test)} images, {dataset.layout} layout){', in both directions' if across else ''}.",
     ]
     if made:
         sentences.append(

@@ -14,9 +14,10 @@ from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import ranked_lists
 from vireid.figures.heatmaps import HeatmapRow, overlay, response_map
 from vireid.figures.ranked_lists import RankedEntry, RankedList
+from vireid.models.backbone import map_of
 from vireid.models.network import TwoStreamNetwork
 from vireid.runs.evaluate import Evaluation
-from vireid.types import Modality, Sample
+from vireid.types import Modality
 
 
 def spread_queries(scores: QueryScores, count: int) -> list[int]:
@@ -33,14 +34,14 @@ def query_lists(
     evaluation: Evaluation, setting: Setting, scores: QueryScores, count: int = 5
 ) -> tuple[RankedList, ...]:
     """Top-10 lists of the first trial for queries chosen without looking at the answers."""
-    samples = evaluation.dataset.test
+    samples, name = evaluation.dataset.test, evaluation.dataset.identity_name
     found = ranked_lists(evaluation.features, setting, spread_queries(scores, count), k=10)
     lists = []
     for query, rows, similarities, correct in zip(*vars(found).values(), strict=True):
         entries = [
             RankedEntry(
                 image=image(evaluation.store, row),
-                label=identity_name(samples[row]),
+                label=name(samples[row]),
                 similarity=similarity,
                 correct=right,
                 modality=samples[row].modality,
@@ -51,7 +52,7 @@ def query_lists(
         ]
         sample = samples[int(query)]
         picture = image(evaluation.store, int(query))
-        lists.append(RankedList(picture, identity_name(sample), sample.modality, sample.camera, tuple(entries)))
+        lists.append(RankedList(picture, name(sample), sample.modality, sample.camera, tuple(entries)))
     return tuple(lists)
 
 
@@ -63,7 +64,7 @@ def heatmap_rows(evaluation: Evaluation, rows: list[int]) -> tuple[HeatmapRow, .
         sample, picture = samples[row], image(evaluation.store, row)
         maps = stage_maps(network, evaluation.store.batch(np.array([row])), sample.modality)
         overlays = {name: overlay(picture[None], response_map(value))[0] for name, value in maps.items()}
-        title = f"{sample.modality}, identity {identity_name(sample)}, camera {sample.camera}"
+        title = f"{sample.modality}, identity {evaluation.dataset.identity_name(sample)}, camera {sample.camera}"
         made.append(HeatmapRow(title, picture, overlays))
     return tuple(made)
 
@@ -79,7 +80,9 @@ def stage_maps(network: TwoStreamNetwork, images: Tensor, modality: Modality) ->
     hooks, own = [], slice(len(images))  # behind them a method may have put copies of the images
     for name in ("layer2", "layer3"):
         stage = getattr(network, name)
-        hooks.append(stage.register_forward_hook(lambda _, __, out, name=name: maps.update({name: out[own].clone()})))
+        hooks.append(
+            stage.register_forward_hook(lambda _, __, out, name=name: maps.update({name: map_of(out)[own].clone()}))
+        )
         if name in network.weakening:
             weakened = f"{name} after DFW"
             module = network.weakening[name]
@@ -96,8 +99,3 @@ def stage_maps(network: TwoStreamNetwork, images: Tensor, modality: Modality) ->
 def image(store: PixelStore, row: int) -> npt.NDArray[np.uint8]:
     """One image of a store as (height, width, 3) uint8."""
     return store.batch(np.array([row]))[0].permute(1, 2, 0).numpy()
-
-
-def identity_name(sample: Sample) -> str:
-    """The identity as the layout's folders spell it."""
-    return sample.path.parent.name

@@ -83,7 +83,10 @@ def score_table(scores: dict[str, Any]) -> Table:
 
 def cost_table(costs: dict[str, Cost]) -> Table:
     """Table 2's cost columns, one line per network."""
-    table = Table(caption="One visible + one infrared image; no classifiers. MACs + BN adds 2 per BatchNorm element.")
+    table = Table(
+        caption="One visible + one infrared image; no classifiers. MACs count a transformer's attention. "
+        "MACs + BN adds 2 per BatchNorm element."
+    )
     for name in ("network", "parameters (M)", "MACs (G)", "MACs + BN (G)", "peak memory (MiB)", "images/s"):
         table.add_column(name, justify="left" if name == "network" else "right")
     for name, c in costs.items():

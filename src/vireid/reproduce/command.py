@@ -11,11 +11,13 @@ from pathlib import Path
 import torch
 
 from vireid.files import atomic_path
+from vireid.reproduce.ablation import Study, study_item
 from vireid.reproduce.grid import STANDARD, Grid
 from vireid.reproduce.index import RECORD, write_index
 from vireid.reproduce.items import NAMES, Item, item, write_product
 from vireid.reproduce.plan import Planned, make_plan, run_state
 from vireid.reproduce.runner import run_grid
+from vireid.reproduce.tables import ResultTable
 from vireid.synthetic.standards import write_standard
 from vireid.training.device import default_device, describe
 from vireid.training.run import git_revision
@@ -31,13 +33,15 @@ class Reproduction:
     plan: tuple[Planned, ...]
 
 
-def plan_reproduction(name: str, grid: Grid) -> Reproduction:
-    """Plan one table or figure, or all of them.
+def plan_reproduction(name: str, grid: Grid, study: Study | None = None) -> Reproduction:
+    """Plan one table or figure, all of them, or a study.
 
     Raises:
         VireidError: an unknown name, or as `make_plan` does.
     """
-    chosen = {each: item(each) for each in (NAMES if name == "all" else (name,))}
+    chosen = {each: item(each) for each in (NAMES if name == "all" else (name,))} if study is None else {}
+    if study is not None:
+        chosen[study.name] = study_item(study)
     jobs = [job for one in chosen.values() for job in one.jobs(grid)]
     return Reproduction(grid, chosen, make_plan(grid, jobs))
 
@@ -58,13 +62,16 @@ def with_images(reproduction: Reproduction, progress: Callable[[int, int], None]
     return replace(reproduction, grid=grid)
 
 
-def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
+def reproduce(
+    reproduction: Reproduction, command: Sequence[str], written: Callable[[Path, ResultTable], None] | None = None
+) -> list[Path]:
     """Train what is missing, write every table and figure and the page of all that there are; return their folders.
 
     A run that fails takes only the tables and figures that it belongs to: all others are written before the error.
 
     Args:
         command: what was typed, recorded beside the results.
+        written: called with the folder and the numbers of every table and figure.
 
     Raises:
         VireidError: runs that failed, by folder and reason; as `run_grid`, `write_product` and `write_index` do.
@@ -80,10 +87,11 @@ def reproduce(reproduction: Reproduction, command: Sequence[str], say: Callable[
         product = one.make(grid)
         write_product(folder, product)
         with atomic_path(folder / RECORD) as path:
-            path.write_text(record(grid, name, product.table.caption, command), encoding="utf-8")
-        say(f"{name}: {folder}")
+            path.write_text(record(grid, one, product.table.caption, command), encoding="utf-8")
+        if written:
+            written(folder, product.table)
         folders.append(folder)
-    say(f"all results: {write_index(grid.out)}")
+    write_index(grid.out)
     if failures:
         raise VireidError(_told(grid, failures, lacking))
     return folders
@@ -97,7 +105,7 @@ def _told(grid: Grid, failures: dict[str, str], lacking: Sequence[str]) -> str:
     return f"{'; '.join(told)}; not written: {', '.join(lacking)}; mend that and run the same command again"
 
 
-def record(grid: Grid, name: str, caption: str, command: Sequence[str]) -> str:
+def record(grid: Grid, one: Item, caption: str, command: Sequence[str]) -> str:
     """Return what somebody needs to make the same table: command, versions, revision, machine; no path of this one."""
     words = [Path(word).name if word.startswith(("/", "~")) else word for word in command]
     lines = [
@@ -110,6 +118,6 @@ def record(grid: Grid, name: str, caption: str, command: Sequence[str]) -> str:
         f"machine: {describe(default_device())}",
         f"seeds: {', '.join(str(k) for k in range(grid.seeds))}",
         "runs:",
-        *(f"  {row}: {job.name}" for row, jobs in item(name).rows(grid).items() for job in jobs),
+        *(f"  {row}: {job.name}" for row, jobs in one.rows(grid).items() for job in jobs),
     ]
     return "\n".join(lines) + "\n"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vireid.figures.points import Series, rows_figure
-from vireid.reproduce.grid import PAPER_NAMES, Grid, Search
+from vireid.layouts import LayoutSpec, Search, find_layout
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.items import Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import NUMBERS, Value, values, with_paper
@@ -15,7 +16,6 @@ from vireid.reproduce.published import number, published
 from vireid.reproduce.systems import system_jobs, systems
 from vireid.reproduce.tables import MEASURED, Block, ResultTable, Row
 from vireid.reproduce.variants import BASELINE, require_full_method
-from vireid.types import Layout
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ class Comparison:
     ``titles`` their headers."""
 
     name: str
-    layout: Layout
+    layout: str
     titles: tuple[str, str]
     prefixes: tuple[str, str]
     later: tuple[str, str]
@@ -53,7 +53,7 @@ class Comparison:
 
     def make(self, grid: Grid) -> Product:
         """Put the results, plain and re-ranked, beside the printed ones."""
-        data = PAPER_NAMES[self.layout]
+        data = find_layout(self.layout).title
         groups = tuple((title, len(HEADERS)) for title in self.titles)
         blocks = []
         for name, prefixes, origin in ((self.name, self.prefixes, "paper"), ("sota", self.later, "later work")):
@@ -89,7 +89,7 @@ class Comparison:
     def _ours(self, grid: Grid, method: str) -> Block:
         printed = {row.keys[0]: row.values for row in self._printed(published(self.name), self.prefixes)}
         comparable = grid.in_paper and grid.dataset.layout == self.layout
-        searches = self._searches(grid)
+        searches = self._searches(grid.layout)
         rows = []
         for label, jobs in _measured_rows(grid).items():
             found = {
@@ -105,13 +105,13 @@ class Comparison:
         title = f"{grid.label}{METHODS[method]}"
         return Block(title, "measured", title, groups, tuple(rows))
 
-    def _searches(self, grid: Grid) -> tuple[Search, ...]:
-        if self.layout == "regdb" and grid.dataset.layout == "sysu":  # Table 4 shows both directions
-            return (
-                Search("All search, visible to infrared", "all", "visible-to-infrared"),
-                Search("All search, infrared to visible", "all", "infrared-to-visible"),
-            )
-        return grid.searches
+    def _searches(self, layout: LayoutSpec) -> tuple[Search, ...]:
+        """The column groups of our rows: both directions where the printed table shows both."""
+        printed, columns = find_layout(self.layout).columns, layout.columns
+        if len({s.direction for s in printed}) > len({s.direction for s in columns}):
+            both = {search.direction: search for search in (columns[0], layout.opposite(columns[0]))}
+            return tuple(both[search.direction] for search in printed)
+        return columns
 
 
 def _ranked_by(line: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from vireid.data.layouts import open_dataset, open_pixels
+from vireid.data.masks import Masks, body_masks
 from vireid.data.pixels import PixelStore
 from vireid.figures.heatmaps import overlay, response_map
 from vireid.figures.images import Image
@@ -16,7 +17,7 @@ from vireid.report.pictures import image, stage_maps
 from vireid.reproduce.grid import Grid, label_of_one
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
-from vireid.reproduce.masks import Masks, body_masks, body_share, strong_share
+from vireid.reproduce.masks import body_correlation, body_share, strong_share
 from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row
 from vireid.reproduce.variants import BASELINE, NO_RE, NO_SLN, require_full_method
@@ -24,7 +25,11 @@ from vireid.training.checkpoint import load_run
 from vireid.types import Dataset, Modality, Sample
 
 PEOPLE, MEASURED_PEOPLE = 4, 48
-COLUMNS = {"body": "response on the body (%)", "strong": "positions at or above the mean (%)"}
+COLUMNS = {
+    "correlation": "correlation with the body (%)",
+    "body": "response above its minimum on the body (%)",
+    "strong": "positions at or above the mean (%)",
+}
 CAPTION = (
     "Fig. 1, response (eq. 1) of a model trained without DFW and one trained with it, both without SLN and random "
     "erasing: mean ± standard deviation over images; before and after the weakening of each stage, for both models, "
@@ -58,9 +63,10 @@ def make(grid: Grid) -> Product:
                 numbers: dict[str, Value | None] = {"strong": _spread(strong_share(features))}
                 if masks is not None:
                     numbers["body"] = _spread(body_share(features, masks[index]))
+                    numbers["correlation"] = _spread(body_correlation(features, masks[index]))
                 rows.append(Row((label, str(modality), stage), numbers))
     block = Block(
-        f"{label_of_one(grid)}, {len(samples) // 2} people", "measured", label_of_one(grid), (("", 2),), tuple(rows)
+        f"{label_of_one(grid)}, {len(samples) // 2} people", "measured", label_of_one(grid), (("", 3),), tuple(rows)
     )
     table = ResultTable("fig1", CAPTION, ("model", "modality", "stage"), COLUMNS, (block,))
     people = [_person(store, pictures, row) for row in range(0, min(2 * PEOPLE, len(samples)), 2)]
@@ -100,7 +106,10 @@ def _person(store: PixelStore, pictures: dict[int, dict[str, Image]], row: int) 
     ]
 
 
-def _spread(shares: npt.NDArray[np.float64]) -> Value:
+def _spread(shares: npt.NDArray[np.float64]) -> Value | None:
+    shares = shares[np.isfinite(shares)]  # a map without a pattern has none
+    if not len(shares):
+        return None
     return Value(100 * float(shares.mean()), 100 * float(shares.std(ddof=1)) if len(shares) > 1 else None)
 
 

@@ -12,22 +12,17 @@ from vireid.config import Recipe
 from vireid.data.layouts import open_dataset, record_of
 from vireid.data.live import live_dataset
 from vireid.evaluation.protocols import GalleryRule
+from vireid.layouts import BUILTIN, LayoutSpec, Search, find_layout
 from vireid.recipes import load_recipe
 from vireid.reproduce.jobs import Job, make_job
 from vireid.synthetic.standards import standard, standard_of
 from vireid.training.split import fingerprint
-from vireid.types import Dataset, Layout, VireidError
+from vireid.types import Dataset, VireidError
 
 STANDARD = "synvi-1"
 """The set that is rendered where none is given."""
-RECIPES: dict[Layout, str] = {"sysu": "sysu-dfw", "regdb": "regdb-dfw", "llcm": "llcm-dfw", "folder": "sysu-dfw"}
-PAPER_NAMES: dict[Layout, str] = {"sysu": "SYSU-MM01", "regdb": "RegDB"}
-"""The data sets of the paper by layout, as its tables call them."""
-
 RENDERED = "(rendered)"
 """In the name of a data set wherever one is stated."""
-PAPER_IDENTITIES = {"sysu": (395, 96), "regdb": (206, 206)}
-"""Training and test identities by which the real sets are told from other trees in their layout."""
 
 
 GALLERIES: dict[GalleryRule, str] = {
@@ -42,34 +37,10 @@ FEATURE = (
 """What captions say of the measured rows beside their galleries."""
 
 
-@dataclass(frozen=True)
-class Search:
-    """A column group of the paper's tables: which results of a run it shows."""
-
-    title: str
-    search: str
-    direction: str
-
-
-SEARCHES: dict[Layout, tuple[Search, ...]] = {
-    "sysu": (
-        Search("All search, infrared to visible", "all", "infrared-to-visible"),
-        Search("Indoor search, infrared to visible", "indoor", "infrared-to-visible"),
-    ),
-    "regdb": (
-        Search("Visible to thermal", "whole", "visible-to-infrared"),
-        Search("Thermal to visible", "whole", "infrared-to-visible"),
-    ),
-    "llcm": (
-        Search("Near infrared to visible", "whole", "infrared-to-visible"),
-        Search("Visible to near infrared", "whole", "visible-to-infrared"),
-    ),
-    "folder": (
-        Search("Infrared to visible", "whole", "infrared-to-visible"),
-        Search("Visible to infrared", "whole", "visible-to-infrared"),
-    ),
-}
-"""The two column groups that a layout's results are shown in; the first alone where a table shows one."""
+def printed_layouts() -> dict[str, LayoutSpec]:
+    """Return the layouts of the paper's data sets, by name."""
+    layouts = {name: find_layout(name) for name in BUILTIN}
+    return {name: layout for name, layout in layouts.items() if layout.printed}
 
 
 @dataclass(frozen=True)
@@ -92,8 +63,8 @@ class Grid:
     @property
     def gallery_rule(self) -> GalleryRule:
         """How the galleries are drawn that the runs are measured on."""
-        if self.dataset.layout != "sysu":
-            return "community" if self.dataset.layout == "llcm" else "whole"
+        if not self.layout.shots:
+            return "whole"
         return self.gallery or ("official" if self.dataset.gallery_permutations else "community")
 
     @property
@@ -122,9 +93,14 @@ class Grid:
         return load_recipe(self.recipe, self.overrides)
 
     @property
+    def layout(self) -> LayoutSpec:
+        """What is known of the data set's layout."""
+        return find_layout(self.dataset.layout)
+
+    @property
     def searches(self) -> tuple[Search, ...]:
-        """Column groups of the layout."""
-        return SEARCHES[self.dataset.layout]
+        """Column groups of the layout: all that a table can show, the first alone where it shows one."""
+        return self.layout.columns
 
     @property
     def kind(self) -> Literal["rendered", "real"]:
@@ -134,8 +110,12 @@ class Grid:
     @property
     def in_paper(self) -> bool:
         """Whether the paper prints numbers of this data set: real images, as many people as in one that it uses."""
-        people = tuple(len({s.identity for s in part}) for part in (self.dataset.train, self.dataset.test))
-        return self.kind == "real" and PAPER_IDENTITIES.get(self.dataset.layout) == people
+        parts = {"training": self.dataset.train, "test": self.dataset.test}
+        real = all(
+            self.layout.published.get(f"{part} identities") == len({s.identity for s in samples})
+            for part, samples in parts.items()
+        )
+        return bool(self.layout.printed) and self.kind == "real" and real
 
     @property
     def data_name(self) -> str:
@@ -149,16 +129,15 @@ class Grid:
     @property
     def label(self) -> str:
         """Header of the measured rows: data, recipe, seeds, and whether training was shortened."""
-        runs = f"{self.seeds} {'trial' if self.dataset.layout == 'regdb' else 'seed'}{'s' * (self.seeds > 1)}"
+        runs = f"{self.seeds} {'trial' if self.layout.splits else 'seed'}{'s' * (self.seeds > 1)}"
         short = ", quick" if self.quick else ""
         changed = f" ({', '.join(self.overrides)})" if self.overrides else ""
         return f"{self.data_name}, {Path(self.recipe).stem} recipe{changed}, {runs}{short}"
 
     def jobs(self, *overrides: str, recipe: str | None = None) -> tuple[Job, ...]:
         """The runs of one variant, one per seed."""
-        regdb = self.dataset.layout == "regdb"
-        both = (*self.overrides, *overrides)
-        return tuple(make_job(recipe or self.recipe, both, k, k + 1 if regdb else None) for k in range(self.seeds))
+        split, both = bool(self.layout.splits), (*self.overrides, *overrides)
+        return tuple(make_job(recipe or self.recipe, both, k, k + 1 if split else None) for k in range(self.seeds))
 
     def folder(self, job: Job) -> Path:
         """The run folder of a job."""
@@ -189,16 +168,16 @@ def make_grid(
         VireidError: no data set, an unknown recipe or field, a number of seeds out of range.
     """
     grid = Grid(data or out / STANDARD, recipe or "", tuple(overrides), 1, out, quick, gallery)
-    dataset = grid.dataset
-    if gallery and dataset.layout != "sysu":
-        raise VireidError(f"gallery: {gallery} is a choice for data in SYSU-MM01's layout, this is {dataset.layout}")
-    if gallery == "official" and not dataset.gallery_permutations:
+    layout = grid.layout
+    if gallery and not layout.draws:
+        name = grid.dataset.layout
+        raise VireidError(f"gallery: {gallery} is a choice for data in SYSU-MM01's layout, this is {name}")
+    if gallery == "official" and not grid.dataset.gallery_permutations:
         raise VireidError(f"gallery: {grid.data}/exp/rand_perm_cam.mat is not there; use --gallery community")
-    name = recipe or ("small" if record_of(dataset) else RECIPES[dataset.layout])
-    regdb = dataset.layout == "regdb"
-    count = seeds if seeds is not None else 1 if quick else 10 if regdb else 3
-    if not 1 <= count <= (10 if regdb else 1000):
-        limit = "RegDB has 10 splits, one for each" if regdb else "1 or more"
+    name = recipe or ("small" if record_of(grid.dataset) else layout.recipe)
+    count = seeds if seeds is not None else 1 if quick else layout.splits or 3
+    if not 1 <= count <= (layout.splits or 1000):
+        limit = f"{layout.title} has {layout.splits} splits, one for each" if layout.splits else "1 or more"
         raise VireidError(f"seeds: expected a number of runs ({limit}), got {count}")
     settled = load_recipe(name, overrides)
     short = quick_overrides(settled) if quick else ()

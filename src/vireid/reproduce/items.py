@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vireid.figures.style import write_figure
+from vireid.files import atomic_path
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.tables import ResultTable, write_csv, write_latex
@@ -28,6 +29,8 @@ class Product:
     figure: Figure
     dpi: int = 300
     """Fewer for pictures of many small images, which have no more pixels to show."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Text of more files by name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def item(name: str) -> Item:
 
 
 def write_product(folder: Path, product: Product) -> None:
-    """Write ``NAME.csv``, ``NAME.tex``, ``NAME.pdf`` and ``NAME.png``.
+    """Write ``NAME.csv``, ``NAME.tex``, ``NAME.pdf``, ``NAME.png`` and the product's other files.
 
     Raises:
         VireidError: the report extra is not installed, or the folder cannot be written.
@@ -63,3 +66,6 @@ def write_product(folder: Path, product: Product) -> None:
     write_latex(folder / f"{name}.tex", product.table)
     for suffix in (".pdf", ".png"):
         write_figure(folder / f"{name}{suffix}", product.figure, product.dpi)
+    for file, text in product.files.items():
+        with atomic_path(folder / file) as path:
+            path.write_text(text, encoding="utf-8")

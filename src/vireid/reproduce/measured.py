@@ -9,16 +9,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
+from vireid.evaluation.metrics import NUMBERS as METRICS
+from vireid.evaluation.results import Result
+from vireid.evaluation.uncertainty import identity_sums
 from vireid.files import read_json, write_json
-from vireid.reproduce.grid import Grid, Search
+from vireid.layouts import Search
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.runs.evaluate import evaluate_runs
 from vireid.types import VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}
 """The numbers of the paper's tables and what results call them."""
+IDENTITIES = "identities"
+"""Field of kept results: by setting, one row per identity, see `read_identities`."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,33 @@ def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[in
         device=device,
         progress=progress,
     )
-    write_json(results_path(grid, job), found.to_dict() | {"evaluation_seconds": time.perf_counter() - start})
+    plain = {result.setting.name: result for result in reversed(found.results)}  # the first of each setting
+    sums = {name: _sums(result) for name, result in plain.items()}
+    seconds = time.perf_counter() - start
+    write_json(results_path(grid, job), found.to_dict() | {IDENTITIES: sums, "evaluation_seconds": seconds})
 
 
 def read_results(grid: Grid, job: Job) -> list[dict[str, Any]] | None:
-    """Return the kept results of a run; None where there are none with re-ranking."""
+    """Return the kept results of a run; None where there are none with re-ranking and the sums by identity."""
     path = results_path(grid, job)
     if not path.is_file():
         return None
-    results = read_json(path, "results of vireid evaluate").get("results")
+    kept = read_json(path, "results of vireid evaluate")
+    results = kept.get("results")
     if not isinstance(results, list) or not any(r.get("method") == "k-reciprocal" for r in results):
         return None
-    return results
+    return results if isinstance(kept.get(IDENTITIES), dict) else None
+
+
+def read_identities(grid: Grid, job: Job, search: Search) -> npt.NDArray[np.float64]:
+    """Return (identities, 1 + numbers) of a run's plain results: valid queries and sums over them, see `NUMBERS`.
+
+    Raises:
+        VireidError: no results of this search.
+    """
+    kept = read_json(results_path(grid, job), "results of vireid evaluate")
+    name = _result(grid, job, search, "cosine")["name"]
+    return np.array(kept[IDENTITIES][name], dtype=np.float64)
 
 
 def evaluation_seconds(grid: Grid, job: Job) -> float | None:
@@ -79,13 +102,20 @@ def values(grid: Grid, jobs: Sequence[Job], search: Search, method: str = "cosin
     Raises:
         VireidError: a run without results.
     """
-    runs = [_one(grid, job, search, method) for job in jobs]
+    runs = [_result(grid, job, search, method)["mean"] for job in jobs]
     return {name: _value([100 * run[key] for run in runs]) for name, key in NUMBERS.items()}
 
 
-def _one(grid: Grid, job: Job, search: Search, method: str) -> dict[str, float]:
+def _sums(result: Result) -> list[list[float]]:
+    sums, counts = identity_sums(result.trials)
+    columns = [sums[:, METRICS.index(key)] for key in NUMBERS.values()]
+    rows: list[list[float]] = torch.stack([counts, *columns], dim=1).tolist()
+    return rows
+
+
+def _result(grid: Grid, job: Job, search: Search, method: str) -> dict[str, Any]:
     wanted = {
-        "search": search.search,
+        "search": search.name,
         "direction": search.direction,
         "method": method,
         "feature": "after BNNeck",
@@ -93,8 +123,7 @@ def _one(grid: Grid, job: Job, search: Search, method: str) -> dict[str, float]:
     }
     for result in read_results(grid, job) or ():
         if all(result[key] == value for key, value in wanted.items()) and result["shots"] in (None, 1):
-            mean: dict[str, float] = result["mean"]
-            return mean
+            return result
     raise VireidError(f"{results_path(grid, job)}: no {search.title} results; delete the file to evaluate again")
 
 

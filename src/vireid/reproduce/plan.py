@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from vireid.build import new_network
 from vireid.config import Recipe
-from vireid.data.listing import require_both_modalities
 from vireid.data.sampler import make_sampler
 from vireid.files import read_json
 from vireid.models.cost import count_macs
@@ -23,7 +22,7 @@ from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.measured import evaluation_seconds, read_results
 from vireid.reproduce.timing import images_shown, seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
-from vireid.training.split import split_training
+from vireid.training.split import require_modalities, split_training
 from vireid.types import VireidError
 
 State = Literal["finished", "running", "interrupted", "to train", "to evaluate"]
@@ -139,7 +138,7 @@ def _steps(grid: Grid, job: Job) -> int:
     data = job.recipe.data
     setup = job.recipe.training
     samples, _ = split_training(grid.dataset, data.holdout, setup.validation, setup.seed)
-    require_both_modalities(samples)
+    require_modalities(grid.dataset, samples, job.recipe.loss)
     try:
         sampler = make_sampler(data, [s.identity for s in samples], [s.modality for s in samples], setup.seed)
     except VireidError as error:
@@ -183,8 +182,8 @@ def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -
 def _operations(recipe: Recipe) -> float:
     """Operations of a batch, up to a factor that all recipes share."""
     data = recipe.data
-    network = new_network(recipe.model, classes=1)
-    return count_macs(network, data.height, data.width)[0] * data.identities * data.images * images_shown(recipe)
+    network = new_network(recipe.model, classes=1, size=data.size)
+    return count_macs(network, *data.size)[0] * data.identities * data.images * images_shown(recipe)
 
 
 def _cost_key(job: Job) -> str:
@@ -192,4 +191,4 @@ def _cost_key(job: Job) -> str:
     data, model = job.recipe.data, job.recipe.model
     size = (data.height, data.width, data.identities, data.images, data.joint)
     weakened = len(model.weakening.after)
-    return repr((size, model.backbone, model.base_width, model.branches, weakened, model.methods))
+    return repr((size, model.backbone, model.options, model.base_width, model.branches, weakened, model.methods))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vireid.figures.points import Series, points_figure
-from vireid.reproduce.grid import PAPER_NAMES, Grid
+from vireid.reproduce.grid import Grid, printed_layouts
 from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value, values, with_paper
@@ -15,7 +15,6 @@ from vireid.reproduce.tables import MEASURED, Block, ResultTable, Row
 from vireid.reproduce.variants import require_full_method
 
 COLUMNS = {"r1": "R1", "map": "mAP"}
-PAPER_SEARCHES = {"SYSU-MM01": "All search", "RegDB": "Visible to thermal"}
 PAPER_HEIGHT = 288
 """Of the paper's input in pixels, the unit of its S."""
 
@@ -46,12 +45,13 @@ class Sweep:
         for line in published(self.name):
             numbers: dict[str, Value | None] = {column: Value(float(line[column])) for column in COLUMNS}
             printed.setdefault(line["data"], {})[line["setting"]] = numbers
+        headers = {layout.title: layout.printed for layout in printed_layouts().values()}
         blocks = [
             Block(f"{data} (paper; what its text gives in numbers)", "published", f"{data} (paper)",
-                  ((PAPER_SEARCHES[data], 2),), tuple(Row((setting,), numbers) for setting, numbers in lines.items()))
+                  ((headers[data], 2),), tuple(Row((setting,), numbers) for setting, numbers in lines.items()))
             for data, lines in printed.items()
         ]  # fmt: skip
-        own = printed.get(PAPER_NAMES.get(grid.dataset.layout, ""), {}) if grid.in_paper else {}
+        own = printed.get(grid.layout.title, {}) if grid.in_paper else {}
         search = grid.searches[0]
         ours = [
             Row((setting,), with_paper(values(grid, grid.jobs(*overrides), search), own.get(setting), COLUMNS))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from vireid.layouts import BUILTIN, find_layout
 from vireid.recipes import load_recipe, shipped_recipes
-from vireid.reproduce.grid import RECIPES, Grid
+from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job, leaves, settings
 from vireid.reproduce.variants import BASELINE
 
-OWN = {*RECIPES.values(), "baseline", "demo"}
+OWN = {*(find_layout(name).recipe for name in BUILTIN), "baseline", "demo", "vit-dfw"}
 VARIANTS = ("-shared", "-regdb", "-llcm")
 """Ends of the names of recipes that are variants of another: its method in the baseline's design, or what its authors'
 code does on another data set."""
 _BUDGET = (
     *("data.kind", "data.synthetic.", "data.height", "data.width", "data.identities", "data.images", "data.pad"),
-    *("model.backbone", "model.base_width", "model.weights", "loss.overlap.separation", "schedule.", "training."),
+    *("model.backbone", "model.options", "model.base_width", "model.weights"),
+    *("loss.overlap.separation", "schedule.", "training."),
 )
 """Fields in which a grid's recipe is smaller than the paper's, and which a system takes from it."""
 

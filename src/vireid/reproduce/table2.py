@@ -83,8 +83,8 @@ def _row(grid: Grid, jobs: Sequence[Job]) -> dict[str, Value]:
 
 
 def _cost(recipe: Recipe) -> dict[str, Value]:
-    network = new_network(recipe.model, classes=1)
-    macs = count_macs(network, recipe.data.height, recipe.data.width)[1]
+    network = new_network(recipe.model, classes=1, size=recipe.data.size)
+    macs = count_macs(network, *recipe.data.size)[1]
     return {"params_m": Value(count_parameters(network) / 1e6), "macs_g": Value(macs / 1e9)}
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from vireid.reproduce.command import Reproduction
 from vireid.reproduce.grid import STANDARD
 from vireid.reproduce.plan import Planned
+from vireid.reproduce.tables import ResultTable, shown
 
 
 def shown_plan(reproduction: Reproduction) -> Group:
@@ -22,7 +23,7 @@ def shown_plan(reproduction: Reproduction) -> Group:
     grid, plan = reproduction.grid, reproduction.plan
     several = len(reproduction.items) > 1
     table = Table(box=None, pad_edge=False)
-    for name in (*(["for"] if several else []), "row", "trials" if grid.dataset.layout == "regdb" else "seeds"):
+    for name in (*(["for"] if several else []), "row", "trials" if grid.layout.splits else "seeds"):
         table.add_column(name)
     for name in ("batches\nleft", "expected"):
         table.add_column(name, justify="right")
@@ -48,6 +49,18 @@ def _left(plan: Sequence[Planned]) -> str:
     train = sum(planned.steps > 0 for planned in left)
     evaluate = f", {len(left) - train} to evaluate" if train < len(left) else ""
     return f"{len(plan) - len(left)} finished, {train} to train{evaluate}, about {total} one after another"
+
+
+def result_blocks(table: ResultTable) -> list[Table]:
+    """One table for each block of a result: its title, its keys and its numbers."""
+    made = []
+    for block in table.blocks:
+        lines = Table(*table.keys, *table.columns.values(), title=escape(block.title), title_justify="left")
+        for row in block.rows:
+            numbers = (shown(row.values.get(column)) for column in table.columns)
+            lines.add_row(*(escape(key) for key in row.keys), *numbers)
+        made.append(lines)
+    return made
 
 
 def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:

@@ -23,7 +23,7 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
     people = data.identities if device.type == "cuda" else min(data.identities, _PEOPLE)
     rows = people * data.images
     classes, methods = max(2, people), build_methods(recipe.model)
-    network = TwoStreamNetwork(recipe.model, classes, methods).train()
+    network = TwoStreamNetwork(recipe.model, classes, methods, size=data.size).train()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = build_objective(recipe, classes, methods)
     labels = torch.arange(people, device=device).repeat_interleave(data.images).repeat(2)

@@ -13,6 +13,11 @@ NO_RE = ("data.erase=0",)
 BASELINE = (*NO_DFW, *NO_SLN, *NO_RE)
 
 
+def exchange(grid: Grid) -> tuple[str, ...]:
+    """Override that switches channel exchange on, at the recipe's own probability or 0.5."""
+    return () if grid.base.data.exchange else ("data.exchange=0.5",)
+
+
 def require_full_method(grid: Grid) -> None:
     """Raise `VireidError` unless the grid's recipe has DFW, SLN and random erasing, which its variants switch off."""
     recipe = grid.base

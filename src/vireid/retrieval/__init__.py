@@ -3,7 +3,7 @@
 from vireid.retrieval.approximate import GalleryIndex
 from vireid.retrieval.neighbours import nearest
 from vireid.retrieval.ranking import CosineRanking, MatrixRanking, Neighbours, Ranking
-from vireid.retrieval.rerank import KReciprocalRanking
+from vireid.retrieval.reranking import KReciprocalRanking, rerank
 from vireid.retrieval.variants import CameraRanking, ExpandedRanking
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Neighbours",
     "Ranking",
     "nearest",
+    "rerank",
 ]

@@ -48,6 +48,12 @@ def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
 
     Raises:
         VireidError: k below 1; either side is empty, of another dimension, or has a row without direction.
+
+    Examples:
+        >>> import torch, vireid
+        >>> query, gallery = torch.tensor([[1.0, 0]]), torch.tensor([[0.0, 2], [3, 0], [1, 1]])
+        >>> vireid.nearest(query, gallery, k=2).rows
+        tensor([[1, 2]])
     """
     unit, rows = unit_rows(query, "query").detach(), tensor(gallery).detach()
     check_embeddings(rows, "gallery")

@@ -40,6 +40,14 @@ class Neighbours:
     Shapes: ``rows`` (queries, k) int64 gallery rows; ``similarities`` (queries, k) floating point, -inf where
     fewer than k gallery rows were allowed. ``method`` says who answered (``exact`` or the name of an approximate index)
     and ``recall`` which share of the exact answer it found on the first ``sample`` queries (1 for ``exact``).
+
+    Examples:
+        >>> import torch, vireid
+        >>> found = vireid.nearest(torch.tensor([[1.0, 0]]), torch.tensor([[0.0, 2], [3, 0], [4, 3]]), k=2)
+        >>> found.similarities
+        tensor([[1.0000, 0.8000]])
+        >>> found.answered_by
+        'exact'
     """
 
     rows: Tensor
@@ -58,7 +66,17 @@ class Neighbours:
 
 
 class Ranking(ABC):
-    """Similarities of ``queries`` query rows to ``gallery`` gallery rows; ``method`` names how they were made."""
+    """Similarities of ``queries`` query rows to ``gallery`` gallery rows; ``method`` names how they were made.
+
+    A similarity of your own becomes one by `vireid.retrieval.MatrixRanking`, or by a class with the method `block`.
+
+    Examples:
+        >>> import torch
+        >>> from vireid.retrieval import MatrixRanking
+        >>> ranking = MatrixRanking(torch.tensor([[0.2, 0.9, 0.4]]), method="my own")
+        >>> ranking.top(2).rows
+        tensor([[1, 2]])
+    """
 
     method: str
     queries: int

@@ -11,12 +11,12 @@ import torch
 from torch.nn.functional import normalize
 
 from vireid.data.layouts import open_dataset
-from vireid.data.listing import image_files, subfolders
 from vireid.data.pixels import PixelStore
 from vireid.deploy.embedder import BATCH, Embedder
 from vireid.deploy.load import load_embedder, trained_on
 from vireid.evaluation.protocols import settings_for
 from vireid.files import atomic_path
+from vireid.layouts.listing import image_files, subfolders
 from vireid.training.split import unseen
 from vireid.types import Dataset, Features, Modality, Sample, VireidError
 

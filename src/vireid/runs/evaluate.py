@@ -66,7 +66,7 @@ class Evaluation:
         return {
             "vireid": vireid.__version__,
             "data": {
-                "name": self.dataset.root.name,
+                "name": self.dataset.name,
                 "layout": self.dataset.layout,
                 "trial": self.dataset.trial,
                 "synthetic": self.synthetic,
@@ -122,9 +122,9 @@ def evaluate_runs(
 
     def one(folder: Path) -> Evaluation:
         run = load_run(folder, device or default_device())
-        dataset = unseen(open_data(run.recipe.data, data, trial or run.info["trial"] or 1), run.info)
+        dataset = unseen(open_data(run.recipe.data, data, trial or run.info["trial"] or 1, other=True), run.info)
         if not dataset.test:
-            raise VireidError(f"{dataset.root}: {folder} was trained on all of it; evaluate it on another data set")
+            raise VireidError(f"{dataset.source}: {folder} was trained on all of it; evaluate it on another data set")
         settings = settings_for(dataset, gallery_rule=gallery, multi_shot=multi_shot)
         return _evaluate_run(run, dataset, settings, flip, ("cosine", *beside), cache, progress)
 
@@ -186,7 +186,9 @@ def _evaluate_run(
         for setting, kind, flipped, method in itertools.product(settings, FEATURES, flips, methods)
     ]  # fmt: skip
     features = embedded[False][FEATURES[0]]
-    results.append(evaluate(features, mixed_setting(dataset), facts=Facts(checkpoint_rule=run.info["checkpoint_rule"])))
+    if len({sample.modality for sample in dataset.test}) > 1:
+        facts = Facts(checkpoint_rule=run.info["checkpoint_rule"])
+        results.append(evaluate(features, mixed_setting(dataset), facts=facts))
     plain = {r.setting.name: r for r in reversed(results)}  # the first of each setting
     analyses = {name: analyse(features, plain[name]) for name in sorted(plain)}
     made = record_of(dataset)

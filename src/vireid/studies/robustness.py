@@ -104,9 +104,9 @@ def score_runs(
 
 def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step: Callable[[], None]) -> RunScores:
     run = load_run(folder, default_device())
-    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1), run.info)
+    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1, other=True), run.info)
     if not dataset.test:
-        raise VireidError(f"{dataset.root}: {folder} was trained on all of it; score it on another data set")
+        raise VireidError(f"{dataset.source}: {folder} was trained on all of it; score it on another data set")
     settings = settings_for(dataset)
     settings = tuple(s for s in settings if s.official) or settings
     name, key = folder.absolute().name, _key(run, dataset, gallery)
@@ -125,7 +125,7 @@ def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step
     clean = cell("clean", 0)
     found = {kind: [cell(kind, strength) for strength in STRENGTHS] for kind in CORRUPTIONS}
     corrupted = {s.name: {kind: [level[s.name] for level in found[kind]] for kind in found} for s in settings}
-    label = f"{dataset.root.name}{' (rendered)' if record_of(dataset) else ''}"
+    label = f"{dataset.name}{' (rendered)' if record_of(dataset) else ''}"
     return RunScores(name, label, clean, corrupted)
 
 
@@ -246,21 +246,20 @@ def write_noise(out: Path, found: Sequence[RunScores]) -> None:
 
 
 def write_sheet(out: Path, data: Path) -> None:
-    """Write ``corruptions.png``: one visible and one infrared test image in every corruption at strengths 1, 3 and 5.
+    """Write ``corruptions.png``: a test image of each modality in every corruption at strengths 1, 3 and 5.
 
     Raises:
-        VireidError: not a data set, a modality without test images, a folder that cannot be written.
+        VireidError: not a data set, a folder that cannot be written.
     """
     dataset = open_dataset(data)
     pictures: dict[str, list[np.ndarray[Any, np.dtype[np.uint8]]]] = {kind: [] for kind in CORRUPTIONS}
-    for modality in Modality:
+    modalities = sorted({sample.modality for sample in dataset.test})
+    for modality in modalities:
         samples = [s for s in dataset.test if s.modality == modality][:1]
-        if not samples:
-            raise VireidError(f"{data}: the test part has no {modality} images; both modalities are needed")
         clean = PixelStore.build(samples, *SHEET_SIZE).batch(np.array([0]))
         for kind, row in pictures.items():
             strong = [corrupt(clean, kind, s, modality, np.array([0])) for s in SHEET_STRENGTHS]
             row += [image[0].permute(1, 2, 0).numpy() for image in (clean, *strong)]
-    columns = ("clean", *map(str, SHEET_STRENGTHS)) * 2
+    columns = ("clean", *map(str, SHEET_STRENGTHS)) * len(modalities)
     with atomic_path(out / "corruptions.png") as path:
         contact_sheet(pictures, columns).save(path, optimize=True)

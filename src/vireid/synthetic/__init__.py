@@ -6,7 +6,7 @@ data set is to be, ``plans`` which images and lists it has, ``attributes`` what 
 ``standards`` names the sets that are the same for everybody.
 """
 
-from vireid.synthetic.difficulty import Difficulty
+from vireid.difficulty import Difficulty
 from vireid.synthetic.identity import Identity, sample_identity
 from vireid.synthetic.materials import Spectrum
 from vireid.synthetic.renderer import render, render_with_masks

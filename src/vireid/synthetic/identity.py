@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from vireid.synthetic.difficulty import Difficulty, dial
+from vireid.difficulty import Difficulty, dial
 from vireid.synthetic.materials import (
     BOTTOMS,
     CLOTH,

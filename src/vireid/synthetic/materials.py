@@ -53,6 +53,7 @@ class Spectrum(enum.Enum):
 
     @property
     def modality(self) -> Modality:
+        """The modality of its cameras."""
         return Modality.VISIBLE if self is Spectrum.VISIBLE else Modality.INFRARED
 
 

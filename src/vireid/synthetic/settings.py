@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, get_args
+from typing import Any
 
-from vireid.synthetic.difficulty import Difficulty, dial
+from vireid.difficulty import DIFFICULTY, Difficulty, dial
+from vireid.layouts import find_layout, layout_names
 from vireid.synthetic.materials import Spectrum
-from vireid.types import Layout, VireidError
+from vireid.types import VireidError
 
 VERSION = 2  # of the files: raised with every change that alters a byte
-REAL_SIZES = {"sysu": (491, 96), "regdb": (412, 206), "llcm": (1064, 351)}
-"""Identities of the real sets, and how many of them are for testing."""
 
 
 @dataclass(frozen=True)
@@ -19,14 +18,14 @@ class SyntheticSet:
     """The settings of one synthetic set; `synthetic_set` fills in what a real set decides.
 
     ``like`` is the layout, ``identities`` the number of people, ``test_identities`` how many of them are for testing
-    (0 for ``folder``, which has no lists), ``images`` the number per person and camera (LLCM: and modality) or None for
-    the counts of the real set, ``height`` and ``width`` those of the images in pixels, ``infrared`` what the infrared
+    (0 where the layout has no lists), ``images`` the number per person and camera (LLCM: and modality) or None for the
+    counts of the real set, ``height`` and ``width`` those of the images in pixels, ``infrared`` what the infrared
     cameras see by, ``masks`` whether the people's silhouettes are written too.
 
     Raises ``VireidError`` for a number out of range.
     """
 
-    like: Layout
+    like: str
     identities: int
     test_identities: int
     seed: int
@@ -40,9 +39,10 @@ class SyntheticSet:
     def __post_init__(self) -> None:
         if self.identities < 2:
             raise VireidError(f"identities: expected at least 2, got {self.identities}")
-        if self.like == "folder" and self.test_identities:
-            raise VireidError("test_identities: the folder layout has no lists; leave it out")
-        if self.like != "folder" and not 1 <= self.test_identities < self.identities:
+        lists = find_layout(self.like, "like").lists
+        if not lists and self.test_identities:
+            raise VireidError(f"test_identities: the {self.like} layout has no lists; leave it out")
+        if lists and not 1 <= self.test_identities < self.identities:
             raise VireidError(f"test_identities: expected 1 to {self.identities - 1}, got {self.test_identities}")
         if self.seed < 0:
             raise VireidError(f"seed: expected 0 or more, got {self.seed}")
@@ -67,12 +67,12 @@ class SyntheticSet:
 
 
 def synthetic_set(
-    like: Layout = "sysu",
+    like: str = "sysu",
     identities: int | None = None,
     *,
     test_identities: int | None = None,
     seed: int = 0,
-    difficulty: Difficulty | float | dict[str, float] = 0.3,
+    difficulty: Difficulty | float | dict[str, float] = DIFFICULTY,
     images: int | None = None,
     height: int = 288,
     width: int = 144,
@@ -81,17 +81,20 @@ def synthetic_set(
 ) -> SyntheticSet:
     """Settle the settings of a synthetic set; what is None is as in the real set of that layout.
 
-    ``identities``: 491 (sysu), 412 (regdb), 1,064 (llcm) or 100 (folder), of which the real set's share is for testing.
-    ``infrared``: thermal for regdb, near elsewhere. Raises ``VireidError`` for a name or number out of range.
+    ``like``: a layout, see `vireid.layouts.find_layout`. ``identities``: 491 (sysu), 412 (regdb), 1,064 (llcm), 1,501
+    (market) or 100 (folder), of which the real set's share is for testing.
+    ``infrared``: thermal for regdb, near elsewhere. Raises ``VireidError`` for a name or number out of range, or a
+    layout that cannot be rendered.
     """
-    if like not in get_args(Layout):
-        raise VireidError(f"like: expected {', '.join(get_args(Layout))}, got {like}")
-    people, tested = REAL_SIZES.get(like, (100, 0))
+    layout = find_layout(like, "like")
+    if layout.people is None:
+        raise VireidError(f"like: {like} cannot be rendered; expected one of {', '.join(rendered_layouts())}")
+    people, tested = layout.people
     count = people if identities is None else identities
     if test_identities is None:
         test_identities = max(1, round(count * tested / people)) if tested else 0
     if infrared is None:
-        infrared = Spectrum.THERMAL if like == "regdb" else Spectrum.NEAR
+        infrared = layout.infrared
     if infrared not in (names := [spectrum.value for spectrum in Spectrum]) and not isinstance(infrared, Spectrum):
         raise VireidError(f"infrared: expected {' or '.join(names[1:])}, got {infrared}")
     return SyntheticSet(
@@ -106,6 +109,11 @@ def synthetic_set(
         infrared=Spectrum(infrared),
         masks=masks,
     )
+
+
+def rendered_layouts() -> list[str]:
+    """Return the names of the layouts that can be rendered."""
+    return [name for name in layout_names() if find_layout(name).tree]
 
 
 def from_record(record: dict[str, Any]) -> SyntheticSet:

@@ -1,4 +1,4 @@
-"""Whole data sets on disk, laid out like the real ones: SYSU-MM01, RegDB, LLCM or plain folders."""
+"""Whole data sets on disk, laid out like the real ones."""
 
 from __future__ import annotations
 

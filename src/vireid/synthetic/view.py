@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vireid.synthetic.difficulty import Difficulty, dial
+from vireid.difficulty import Difficulty, dial
 from vireid.synthetic.identity import Identity, sample_stranger, stream
 from vireid.synthetic.materials import Colour
 from vireid.synthetic.occluders import Occluder, beside, sample_occluder

@@ -25,8 +25,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from vireid.difficulty import Difficulty
 from vireid.machine import usable_cores
-from vireid.synthetic.difficulty import Difficulty
 from vireid.synthetic.identity import sample_identity
 from vireid.synthetic.materials import Spectrum
 from vireid.synthetic.plans import Shot

@@ -131,7 +131,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, recipe, network in evaluation mode, and ``run.json``."""
+    """A finished run: its folder, recipe, network in evaluation mode, and ``run.json``.
+
+    Examples:
+        >>> import vireid
+        >>> vireid.load_run("runs/tiny").info["training_images"]
+        114
+    """
 
     folder: Path
     recipe: Recipe
@@ -144,12 +150,19 @@ class Run:
         return resolve_precision(self.recipe.training.precision, next(self.network.parameters()).device)
 
 
-def load_run(folder: Path, device: torch.device | None = None) -> Run:
+def load_run(folder: Path | str, device: torch.device | None = None) -> Run:
     """Load a run folder written by training.
 
     Raises:
         VireidError: not a run, not finished, or its weights do not fit its recipe.
+
+    Examples:
+        >>> import vireid
+        >>> run = vireid.load_run("runs/tiny")  # of the example of `vireid.train`
+        >>> run.recipe.name, run.info["layout"], run.network.training
+        ('small', 'sysu', False)
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise VireidError(f"{folder}: no such run; expected a folder that vireid train wrote")
     info = read_json(folder / RUN, "a run.json that vireid train wrote")
@@ -164,7 +177,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     check_embedded_recipe(recipe, f"{folder / RUN}: recipe")
     if not isinstance(info["classes"], int) or not 1 <= info["classes"] <= 10_000_000:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
-    network = new_network(recipe.model, info["classes"])
+    network = new_network(recipe.model, info["classes"], recipe.data.size)
     load_weights(network, folder / MODEL)
     # as training runs it: of mixed layouts every convolution would be converted back and forth
     network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]

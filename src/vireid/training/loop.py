@@ -23,7 +23,8 @@ from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork
 from vireid.training.checkpoint import checkpoints, restore_checkpoint, save_checkpoint, way_out
 from vireid.training.device import autocast, resolve_precision
-from vireid.training.monitor import Monitor
+from vireid.training.health import Probe, measure_health
+from vireid.training.monitor import Monitor, read_metrics
 from vireid.training.schedule import learning_rate, make_optimizer, set_learning_rate
 from vireid.training.validation import Validation
 from vireid.types import Modality, Sample, VireidError
@@ -36,7 +37,8 @@ class Loop:
     Args:
         out: run folder. objective: what is minimised, with parameters of its own where a loss has some.
         samples: training samples, row i of ``store`` is sample i.
-        validation: what to measure after each epoch, or None.
+        validation: what to measure after each epoch, or None. probe: images on which the method's parts are measured
+        after each epoch, or None.
     """
 
     recipe: Recipe
@@ -47,6 +49,7 @@ class Loop:
     store: PixelStore
     device: torch.device
     validation: Validation | None = None
+    probe: Probe | None = None
     step: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
 
@@ -97,6 +100,8 @@ class Loop:
             if self.step % self.steps_per_epoch == 0:
                 if self.validation:
                     self.validation.measure(self.network, self.step, self.out, monitor)
+                if self.probe:
+                    self._record_health(self.probe, monitor)
                 self._save()
             if monitor.stopping:
                 self._save()
@@ -118,7 +123,7 @@ class Loop:
         lr = learning_rate(self.recipe.schedule, self.step, self.steps_per_epoch)
         set_learning_rate(self.optimizer, lr)
         with autocast(self.device, self.precision):
-            output = self.forward(images[:visible], images[visible:])
+            output = self.forward(*(side if len(side) else None for side in (images[:visible], images[visible:])))
         parts = self.objective(output, labels, modalities)
         values = dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
         if not math.isfinite(values["total"]):
@@ -128,6 +133,14 @@ class Loop:
             )
         self._update(parts["total"])
         return values, lr
+
+    def _record_health(self, probe: Probe, monitor: Monitor) -> None:
+        begun = self.step - self.steps_per_epoch
+        epoch = [line["overlap"] for line in read_metrics(self.out) if line["step"] > begun and "overlap" in line]
+        health = measure_health(self.network, self.store, probe, self.precision)
+        if epoch:
+            health["health/overlap/active"] = sum(value > 0 for value in epoch) / len(epoch)
+        monitor.record({"step": self.step, **health})
 
     def _update(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)

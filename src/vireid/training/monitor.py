@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -70,6 +71,11 @@ class Monitor:
             for name, value in values.items():
                 if name != "step":
                     self.board.add_scalar(name, value, int(values["step"]))
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print lines below the progress bar."""
+        for line in lines:
+            self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopping:

@@ -18,15 +18,15 @@ import vireid
 from vireid.build import build_methods, build_objective
 from vireid.config import Recipe
 from vireid.data.layouts import open_pixels, record_of
-from vireid.data.listing import require_both_modalities
 from vireid.files import atomic_path, disk_error, read_json, write_json
 from vireid.models.network import build_network
 from vireid.recipes import parse_recipe
 from vireid.training.checkpoint import MODEL, RUN, checkpoints
 from vireid.training.device import default_device, describe, resolve_precision
+from vireid.training.health import health_lines, make_probe
 from vireid.training.loop import Loop
-from vireid.training.monitor import Monitor
-from vireid.training.split import fingerprint, folder_names, split_training
+from vireid.training.monitor import Monitor, read_metrics
+from vireid.training.split import fingerprint, folder_names, require_modalities, split_training
 from vireid.training.validation import Validation
 from vireid.types import Dataset, VireidError
 
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 def train(
     recipe: Recipe,
     dataset: Dataset,
-    out: Path,
+    out: Path | str,
     *,
     resume: bool = False,
     device: torch.device | None = None,
@@ -59,13 +59,22 @@ def train(
     Raises:
         VireidError: bad data or weights, a run already in ``out``, a non-finite loss, a full disk.
         KeyboardInterrupt: stopped by the user after a checkpoint of the exact batch.
+
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
+        >>> size = ["data.height=64", "data.width=32", "model.base_width=8"]
+        >>> recipe = vireid.load_recipe("small", [*size, "schedule.epochs=1"])
+        >>> vireid.train(recipe, data, "runs/tiny").as_posix()
+        'runs/tiny'
     """
+    out = Path(out)
     if recipe.data.kind == "synthetic" and not dataset.rendered:
         raise VireidError("data: the recipe renders its own set (data.kind=synthetic); leave --data out")
     device = device or default_device()
     setup = recipe.training
     samples, held = split_training(dataset, recipe.data.holdout, setup.validation, setup.seed)
-    require_both_modalities(samples)
+    require_modalities(dataset, samples, recipe.loss)
     info = _describe(recipe, dataset, device) | {
         "classes": len({s.identity for s in samples}),
         "training_identities": sorted({s.identity for s in samples}),
@@ -78,14 +87,15 @@ def train(
         return out
     torch.manual_seed(setup.seed)
     methods = build_methods(recipe.model)
-    network = build_network(recipe.model, info["classes"], methods)
+    network = build_network(recipe.model, info["classes"], methods, size=recipe.data.size)
     objective = build_objective(recipe, info["classes"], methods)
     store = open_pixels(dataset, samples, recipe.data, cache, progress)
     validation = None
     if held:
         pixels = open_pixels(dataset, held, recipe.data, cache)
         validation = Validation(held, pixels, dataset.layout, info["precision"], validated)
-    loop = Loop(recipe, out, network, objective, samples, store, device, validation)
+    probe = make_probe(dataset, samples, setup.seed)
+    loop = Loop(recipe, out, network, objective, samples, store, device, validation, probe)
     _run(loop, info)
     return out
 
@@ -104,6 +114,7 @@ def _run(loop: Loop, info: dict[str, Any]) -> None:
 def _train_and_finish(loop: Loop, info: dict[str, Any]) -> None:
     with Monitor(loop.out, loop.step, loop.steps) as monitor:
         loop.run(monitor)
+        monitor.say(health_lines(read_metrics(loop.out)))
     rule, source = "last epoch", checkpoints(loop.out)[-1] / MODEL
     if loop.validation:
         rule, source = loop.validation.best(loop.out)
@@ -155,7 +166,7 @@ def _describe(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[st
     return {
         "recipe": recipe.to_dict(),
         "seed": recipe.training.seed,
-        "data": None if dataset.rendered else str(dataset.root.resolve()),
+        "data": None if dataset.rendered else str(dataset.source.resolve()),
         "layout": dataset.layout,
         "trial": dataset.trial,
         "fingerprint": fingerprint(dataset),

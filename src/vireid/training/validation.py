@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
+import torch
 
 from vireid.data.pixels import PixelStore
 from vireid.evaluation.metrics import score_queries, summarise
-from vireid.evaluation.rules import RULES, Labels
+from vireid.evaluation.rules import Labels, MatchRule
 from vireid.files import atomic_path, write_json
+from vireid.layouts import find_layout
 from vireid.models.network import TwoStreamNetwork
 from vireid.retrieval.ranking import CosineRanking
 from vireid.training.checkpoint import portable
 from vireid.training.features import FEATURES, embed
 from vireid.training.monitor import Monitor
-from vireid.types import Features, Layout, Modality, Sample
+from vireid.types import Features, Modality, Sample
 
 BEST, HISTORY = "best.safetensors", "validation.json"
 
@@ -26,6 +28,8 @@ BEST, HISTORY = "best.safetensors", "validation.json"
 @dataclass(frozen=True)
 class Validation:
     """mAP of held-out training identities, mean of both directions, by the rules of the layout.
+
+    Of samples that are all of one modality, each is a query in all others, without those of its camera and identity.
 
     Args:
         samples: images of the held-out identities, row i of ``store`` is sample i.
@@ -35,14 +39,14 @@ class Validation:
 
     samples: tuple[Sample, ...]
     store: PixelStore
-    layout: Layout
+    layout: str
     precision: str
     validated: Callable[[int, float], None] | None = None
 
     def measure(self, network: TwoStreamNetwork, step: int, out: Path, monitor: Monitor) -> None:
         """Record the mAP after ``step`` batches in ``out`` and keep the network if it is the best so far."""
         features = embed(network, self.store, self.samples, precision=self.precision)[FEATURES[0]]
-        score = sum(self._map(features, query) for query in Modality) / 2
+        score = self._map(features)
         earlier = [entry for entry in _history(out) if entry["step"] < step]
         if all(score > entry["map"] for entry in earlier):
             with atomic_path(out / BEST) as path:
@@ -57,10 +61,24 @@ class Validation:
         identities = len({s.identity for s in self.samples})
         return f"best mAP on {identities} held-out training identities", out / BEST
 
-    def _map(self, features: Features, query: Modality) -> float:
-        ours, others = (features[(features.modalities == m).nonzero()[:, 0]] for m in (query, query.other))
-        ranking = CosineRanking(ours.embeddings, others.embeddings)
-        return summarise(score_queries(ranking, Labels.of(ours), Labels.of(others), RULES[self.layout])).map
+    def _map(self, features: Features) -> float:
+        sides = [features[(features.modalities == m).nonzero()[:, 0]] for m in Modality]
+        if all(len(side) for side in sides):
+            rule, pairs = find_layout(self.layout).rule, [(sides[0], sides[1]), (sides[1], sides[0])]
+        else:
+            rule = MatchRule("validation", skips_same_camera=True, skips_same_image=True)
+            pairs = [(features, features)]
+        images = torch.arange(len(features))
+        found = [
+            score_queries(
+                CosineRanking(query.embeddings, gallery.embeddings),
+                Labels.of(query, images[: len(query)]),
+                Labels.of(gallery, images[: len(gallery)]),
+                rule,
+            )
+            for query, gallery in pairs
+        ]
+        return sum(summarise(scores).map for scores in found) / len(found)
 
 
 def _history(out: Path) -> list[dict[str, float]]:

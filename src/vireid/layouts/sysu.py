@@ -6,15 +6,16 @@ infrared. The training part is the train and the validation list together, as in
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
-from vireid.data.listing import (
+from vireid.layouts import counts
+from vireid.layouts.listing import (
     Notify,
     Problem,
     check_split,
@@ -23,15 +24,17 @@ from vireid.data.listing import (
     read_identities,
     subfolders,
 )
+from vireid.layouts.spec import LayoutSpec, MatchRule, Search
+from vireid.layouts.tree import TRIALS, Order, Place, Tree, identity_row
 from vireid.types import Dataset, Modality, Sample
 
+DRAWS = "exp/rand_perm_cam.mat"
 CAMERAS = {camera: Modality.INFRARED if camera in (3, 6) else Modality.VISIBLE for camera in range(1, 7)}
-TRIALS = 10
 
 Permutations = dict[tuple[int, int], npt.NDArray[np.int64]]
 
 
-def load(root: Path, notify: Notify) -> Dataset:
+def load(root: Path, trial: int, notify: Notify) -> Dataset:
     """Read ``exp/{train,val,test}_id.txt`` (or ``.mat``) and the images of those identities.
 
     Not every camera saw every identity, so a camera may lack a folder for one; a listed identity without any
@@ -50,7 +53,7 @@ def load(root: Path, notify: Notify) -> Dataset:
                 what = f"identity {identity} is in the {name} list but has no image in any camera folder"
                 notify(Problem("missing", str(root / "exp" / f"{name}_id.txt"), what))
     test = tuple(parts["test"])
-    permutations = _permutations(root / "exp" / "rand_perm_cam.mat", test, notify)
+    permutations = _permutations(root / DRAWS, test, notify)
     train = sorted(parts["train"] + parts["val"], key=lambda s: (s.identity, s.camera, s.path.name))
     dataset = Dataset("sysu", root, tuple(train), test, gallery_permutations=permutations)
     check_split(dataset, notify)
@@ -90,6 +93,8 @@ def _listed(folder: Path, name: str, notify: Notify) -> list[int]:
 
 
 def _read_mat(path: Path, variable: str, notify: Notify) -> npt.NDArray[Any] | None:
+    import scipy.io  # here, because evaluation reads this module where only torch and numpy are installed
+
     try:
         array: npt.NDArray[Any] = scipy.io.loadmat(str(path))[variable]
     except KeyError:
@@ -122,7 +127,7 @@ def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permu
             found, listed = present[camera, identity], drawn.shape[1] if drawn.ndim == 2 else 0
             if found != listed:
                 where = str(path.parent.parent / f"cam{camera}" / f"{identity:04d}")
-                what = f"{found} images, but exp/rand_perm_cam.mat lists {listed}; restore the folder, "
+                what = f"{found} images, but {DRAWS} lists {listed}; restore the folder, "
                 what += "or remove that file to draw galleries by the community rule"
                 notify(Problem("missing" if found < listed else "mislabelled", where, what))
             elif found and not np.array_equal(np.sort(drawn, axis=1), [range(1, found + 1)] * TRIALS):
@@ -131,3 +136,89 @@ def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permu
             elif found:
                 permutations[camera, identity] = drawn.astype(np.int64) - 1
     return permutations
+
+
+def tree(order: Order) -> Tree:
+    """``cam{1..6}/{identity}/{image}.jpg``, id lists and ``rand_perm_cam.mat``."""
+    test, rest = order.split()
+    shape = np.full((order.identities, 6), order.images or 0)
+    if order.images is None:
+        sizes = (PUBLISHED[f"training {name}"] for name in ("identities", "images, visible", "images, infrared"))
+        shape[np.array(test) - 1] = counts.sysu_test(order.random, len(test))
+        shape[np.array(rest) - 1] = counts.sysu_training(order.random, len(rest), *sizes)
+    places = [
+        Place(f"cam{camera}/{identity:04d}/{image:04d}.jpg", identity, camera, image, modality)
+        for camera, modality in CAMERAS.items()
+        for identity in range(1, order.identities + 1)
+        for image in range(1, shape[identity - 1, camera - 1] + 1)
+    ]
+    cut = max(1, round(len(rest) * 99 / 395)) if len(rest) > 1 else 0  # the real set's share for validation
+    lists = (("test", test), ("val", rest[:cut]), ("train", rest[cut:]))
+    files = {f"exp/{name}_id.txt": identity_row(people) for name, people in lists}
+    draws = {}
+    for (person, column), count in np.ndenumerate(shape):
+        key = column + 1, person + 1
+        draws[key] = order.random(6, *key).permuted(np.tile(np.arange(count), (TRIALS, 1)), axis=1)
+    files[DRAWS] = _permutation_file(draws, order.identities)
+    return Tree(places, files, draws)
+
+
+def _permutation_file(draws: Permutations, identities: int) -> bytes:
+    """The gallery draws as the real set's file has them: cell [camera][identity] is (10 trials x images), counted from
+    1."""
+    import scipy.io
+
+    cells = np.empty((6, 1), dtype=object)
+    for camera in CAMERAS:
+        people = np.empty((identities, 1), dtype=object)
+        for identity in range(1, identities + 1):
+            places = draws[camera, identity] + 1
+            people[identity - 1, 0] = places.astype(np.uint8 if places.shape[1] < 256 else np.uint16)
+        cells[camera - 1, 0] = people
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"rand_perm_cam": cells})
+    # the first 116 bytes are free text, into which SciPy writes the time
+    return b"MATLAB 5.0 MAT-file, vireid synthetic set".ljust(116) + buffer.getvalue()[116:]
+
+
+PUBLISHED = {
+    "training identities": 395,
+    "test identities": 96,
+    "cameras": 6,
+    "training images, visible": 22_258,
+    "training images, infrared": 11_909,
+    "test images, visible": 6_775,
+    "test images, infrared": 3_803,
+}
+_INFRARED = (3, 6)
+
+
+def _both_ways(name: str, visible: tuple[int, ...]) -> tuple[Search, Search]:
+    title = f"{name.capitalize()} search"
+    infrared = Modality.INFRARED
+    return (
+        Search(infrared, Modality.VISIBLE, f"{title}, infrared to visible", name, _INFRARED, visible),
+        Search(Modality.VISIBLE, infrared, f"{title}, visible to infrared", name, visible, _INFRARED, official=False),
+    )
+
+
+_ALL, _INDOOR = _both_ways("all", (1, 2, 4, 5)), _both_ways("indoor", (1, 2))
+
+SYSU = LayoutSpec(
+    name="sysu",
+    title="SYSU-MM01",
+    load=load,
+    markers=tuple(f"cam{camera}" for camera in CAMERAS),
+    # Cameras 2 and 3 stand in the same room; the official code gives both one label, so a query of either never meets
+    # the gallery images of the other.
+    rule=MatchRule("sysu", identity_cmc=True, never_compared=((3, 2), (2, 3))),
+    searches=_ALL + _INDOOR,
+    shots=(1, 10),
+    draws=DRAWS,
+    trials=TRIALS,
+    columns=(_ALL[0], _INDOOR[0]),
+    published=PUBLISHED,
+    recipe="sysu-dfw",
+    printed="All search",
+    tree=tree,
+)

@@ -77,6 +77,14 @@ def image_files(folder: Path) -> list[Path]:
     ]
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; not where its name is longer than any file's."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def numbered(name: str) -> int | None:
     """The number a folder name such as ``0012`` spells, None for any other name.
 
@@ -136,7 +144,7 @@ def read_labelled(root: Path, path: Path, folder: str, notify: Notify) -> list[L
             notify(Problem("mislabelled", where, f"expected an image in {folder}/, got {relative}"))
         elif parts in seen:
             notify(Problem("duplicated", where, f"{relative} is listed twice; remove one line"))
-        elif not (image := root.joinpath(*parts)).is_file():
+        elif not is_file(image := root.joinpath(*parts)):
             notify(Problem("missing", where, f"{relative} is listed but does not exist below {root}"))
         else:
             lines.append(Line(where, image, parts, int(label)))
@@ -175,24 +183,23 @@ def one_sided(samples: Iterable[Sample]) -> list[tuple[Sample, Modality]]:
     return [(first[i], first[i].modality.other) for i in sorted(first.keys() - both)]
 
 
-def require_both_modalities(samples: Iterable[Sample]) -> None:
-    """Raise `VireidError` naming the first identity that has images of one modality only; training needs
-    both.
+def check_split(dataset: Dataset, notify: Notify, *, either: bool = False) -> None:
+    """Report identities in both parts, and training identities of one modality only.
 
-    For plain folders, whose split is chosen after loading; the other layouts are checked when opened.
+    Args:
+        either: whether the layout may hold training images of one modality alone.
     """
-    for sample, missing in one_sided(samples):
-        raise VireidError(
-            f"{sample.path.parent}: identity {sample.path.parent.name} has no {missing} image; training "
-            f"needs both modalities of every identity, add {missing} images or leave the identity out"
-        )
 
+    def spelled(sample: Sample) -> str:
+        return str(sample.identity) if dataset.names is None else dataset.identity_name(sample)
 
-def check_split(dataset: Dataset, notify: Notify) -> None:
-    """Report identities in both parts, and training identities of one modality only."""
-    shared = {s.identity for s in dataset.train} & {s.identity for s in dataset.test}
+    tested = {s.identity for s in dataset.test}
+    shared = {s.identity: s for s in dataset.train if s.identity in tested}
     for identity in sorted(shared):
-        notify(Problem("mislabelled", str(dataset.root), f"identity {identity} is in the training and the test part"))
+        what = f"identity {spelled(shared[identity])} is in the training and the test part"
+        notify(Problem("mislabelled", str(dataset.source), what))
+    if either and len({s.modality for s in dataset.train}) < 2:
+        return
     for sample, missing in one_sided(dataset.train):
-        what = f"training identity {sample.identity} has no {missing} image; training needs both modalities"
-        notify(Problem("missing", str(sample.path.parent), what))
+        what = f"training identity {spelled(sample)} has no {missing} image; training needs both modalities"
+        notify(Problem("missing", str(dataset.labels or sample.path.parent), what))

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from vireid.types import VireidError
+
+DIFFICULTY = 0.3
+"""Level of a part that nobody sets."""
+
+
+def _part(meaning: str) -> Any:
+    return field(default=DIFFICULTY, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True)
 class Difficulty:
     """How hard each part of the task is, from 0 (clean) to 1 (hard).
 
-    ``viewpoint``: how far people turn and how near they come, so that cameras look down on them; ``light``: sun, colour
-    cast, exposure, lamp, thermal gain; ``occlusion``: things on the floor and other people; ``crop``: the detector's
-    jitter, cut-off feet, heads and sides;
-    ``noise``: sensor noise and motion blur; ``resolution``: rows of the sensor below those of the picture;
-    ``lookalikes``: people of one build and dress, and dyes that the infrared cannot tell apart.
-
     Raises ``VireidError`` for a part out of range.
     """
 
-    viewpoint: float = 0.3
-    light: float = 0.3
-    occlusion: float = 0.3
-    crop: float = 0.3
-    noise: float = 0.3
-    resolution: float = 0.3
-    lookalikes: float = 0.3
+    viewpoint: float = _part("How far people turn, and how near they come, so that cameras look down on them.")
+    light: float = _part("Sun, colour cast, exposure, lamp, thermal gain.")
+    occlusion: float = _part("Things on the floor and other people in front of the person.")
+    crop: float = _part("The detector's jitter: feet, heads and sides cut off.")
+    noise: float = _part("Sensor noise and motion blur.")
+    resolution: float = _part("How far the sensor has fewer rows than the picture.")
+    lookalikes: float = _part("People alike in build and dress, and dyes that the infrared cannot tell apart.")
 
     def __post_init__(self) -> None:
         for part in fields(self):

@@ -9,8 +9,9 @@ import pytest
 import scipy.io
 
 from tests.trees import VISIBLE_CAMERAS, write_folder, write_llcm, write_regdb, write_sysu, write_text
+from vireid.config import LossConfig
 from vireid.data.layouts import open_dataset
-from vireid.data.listing import require_both_modalities
+from vireid.training.split import require_modalities
 from vireid.types import Modality, VireidError
 
 PROTOCOL = Path(__file__).parents[2].parent / "shared" / "data" / "sysu_protocol"
@@ -293,8 +294,8 @@ def test_folder(tmp_path: Path) -> None:
     ]
     assert sorted(_facts(dataset.train, root)) == sorted([*expected, ("visible/zoe/cam12_a.png", 3, 12, 0)])
     with pytest.raises(VireidError, match="identity zoe has no infrared image"):
-        require_both_modalities(dataset.train)
-    require_both_modalities([s for s in dataset.train if s.identity != 3])
+        require_modalities(dataset, dataset.train, LossConfig())
+    require_modalities(dataset, [s for s in dataset.train if s.identity != 3], LossConfig())
 
 
 def test_folder_flaws(tmp_path: Path) -> None:
@@ -309,7 +310,7 @@ def test_roots_that_are_no_data_set(tmp_path: Path) -> None:
     _fails(tmp_path / "absent", f"{tmp_path / 'absent'}: ", "does not exist")
     _fails(tmp_path, f"{tmp_path}: ", "is empty")
     write_text(tmp_path / "photos" / "a.txt", "")
-    _fails(tmp_path, "none of the four layouts", "cam1", "Visible", "vis, nir", "visible, infrared")
+    _fails(tmp_path, "none of the known layouts", "cam1", "Visible", "vis, nir", "visible, infrared")
     _fails(tmp_path / "photos" / "a.txt", "is a file")
     write_folder(tmp_path / "inner" / "set")
     _fails(tmp_path / "inner", "did you mean", str(tmp_path / "inner" / "set"))

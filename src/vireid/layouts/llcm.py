@@ -13,7 +13,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from vireid.data.listing import (
+import numpy as np
+
+from vireid.layouts import counts
+from vireid.layouts.listing import (
     LabelColumn,
     Notify,
     Problem,
@@ -24,14 +27,17 @@ from vireid.data.listing import (
     read_labelled,
     subfolders,
 )
+from vireid.layouts.spec import LayoutSpec, MatchRule, Search
+from vireid.layouts.tree import TRIALS, Order, Place, Tree, identity_row, labelled_lines
 from vireid.types import Dataset, Modality, Sample
 
 FOLDERS = {Modality.VISIBLE: "vis", Modality.INFRARED: "nir"}
+TRAINING, TEST = (713, 16_946, 13_975), (351, 8_680, 7_166)  # people, visible and infrared images
 _CAMERA_FOLDER = re.compile(r"cam(\d+)")
 _CAMERA_IN_NAME = re.compile(r"_c(\d+)_")
 
 
-def load(root: Path, notify: Notify) -> Dataset:
+def load(root: Path, trial: int, notify: Notify) -> Dataset:
     """Read the training lists and the folders of the test identities; a camera may lack identities."""
     dataset = Dataset("llcm", root, _train(root, notify), _test(root, notify))
     check_split(dataset, notify)
@@ -92,3 +98,49 @@ def _sample(path: Path, parts: tuple[str, ...], modality: Modality) -> Sample | 
 
 def _order(sample: Sample) -> tuple[int, int, int, str]:
     return sample.modality, sample.identity, sample.camera, sample.path.name
+
+
+def tree(order: Order) -> Tree:
+    """``{vis,nir,test_vis,test_nir}/cam{1..9}/{identity}/{image}.jpg``, lists of training images and test ids."""
+    test, rest = order.split()
+    shape = np.full((order.identities, 9, 2), order.images or 0)
+    if order.images is None:
+        shape[np.array(test) - 1] = counts.llcm(order.random, len(test), False, *TEST)
+        shape[np.array(rest) - 1] = counts.llcm(order.random, len(rest), True, *TRAINING)
+    training = set(rest)
+    # a camera works by day and by night: infrared images count on, so that no two show the same moment
+    places = [
+        Place(
+            f"{prefix}{folder}/cam{camera}/{identity:04d}/{image:04d}.jpg", identity, camera, before + image, modality
+        )
+        for modality, folder in FOLDERS.items()
+        for camera in range(1, 10)
+        for identity in range(1, order.identities + 1)
+        for prefix in ["" if identity in training else "test_"]
+        for before in [shape[identity - 1, camera - 1, 0].item() if modality else 0]
+        for image in range(1, shape[identity - 1, camera - 1, modality] + 1)
+    ]
+    files = {"idx/test_id.txt": identity_row(test)}
+    for modality, folder in FOLDERS.items():
+        mine = (place for place in places if place.modality is modality)
+        files[f"idx/train_{folder}.txt"] = labelled_lines(mine, rest)
+    return Tree(places, files)
+
+
+LLCM = LayoutSpec(
+    name="llcm",
+    title="LLCM",
+    load=load,
+    markers=tuple(FOLDERS.values()),
+    more_folders=tuple(f"test_{folder}" for folder in FOLDERS.values()),
+    rule=MatchRule("llcm", identity_cmc=True, skips_same_camera=True),
+    searches=(
+        Search(Modality.INFRARED, Modality.VISIBLE, "Near infrared to visible"),
+        Search(Modality.VISIBLE, Modality.INFRARED, "Visible to near infrared"),
+    ),
+    shots=(1,),
+    trials=TRIALS,
+    published={"training identities": 713, "test identities": 351, "cameras": 9, "images": 46_767},
+    recipe="llcm-dfw",
+    tree=tree,
+)

@@ -8,53 +8,49 @@ LLCM: Zhang and Wang, CVPR 2023); the rows below are drawn and then scaled to hi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
 
-from vireid.synthetic.identity import stream
-
 Counts = npt.NDArray[np.int64]
+Random = Callable[..., np.random.Generator]
 
-SYSU_TRAINING = (395, 22_258, 11_909)  # people, visible and infrared images
-LLCM_TRAINING = (713, 16_946, 13_975)
-LLCM_TEST = (351, 8_680, 7_166)
 SYSU_INFRARED = np.array([False, False, True, False, False, True])
 OUTDOORS_ONLY, INDOORS_ONLY = 0.43, 0.05  # shares of the training people that come near the published totals
 
 
-def sysu_test(seed: int, people: int) -> Counts:
+def sysu_test(random: Random, people: int) -> Counts:
     """Images (people, 6) of SYSU-MM01's test people; 96 of them are exactly the real ones, in another order."""
-    return _rows(seed, people, 0)
+    return _rows(random, people, 0)
 
 
-def sysu_training(seed: int, people: int) -> Counts:
-    """Images (people, 6) of SYSU-MM01-like training people: 22,258 and 11,909 for 395 of them.
+def sysu_training(random: Random, people: int, size: int, *totals: int) -> Counts:
+    """Images (people, 6) of SYSU-MM01-like training people; the real part has ``size`` people and ``totals`` images,
+    visible and infrared.
 
     Rows of the test table, of which some lose the indoor cameras 1 to 3 or the outdoor ones 4 to 6, because the
     training part has fewer images per person.
     """
-    rows = _rows(seed, people, 1)
-    sides = stream(seed, 9, 2).random(people)
+    rows = _rows(random, people, 1)
+    sides = random(9, 2).random(people)
     rows[sides < OUTDOORS_ONLY, :3] = 0
     seen_indoors = rows[:, :2].any(axis=1) & (rows[:, 2] > 0)
     rows[(sides >= 1.0 - INDOORS_ONLY) & seen_indoors, 3:] = 0
-    size, *totals = SYSU_TRAINING
     for infrared, total in zip((False, True), totals, strict=True):
         columns = np.flatnonzero(SYSU_INFRARED if infrared else ~SYSU_INFRARED)
         rows[:, columns] = scaled(rows[:, columns], round(total * people / size))
     return rows
 
 
-def llcm(seed: int, people: int, training: bool) -> Counts:
-    """Images (people, 9 cameras, 2 modalities) of LLCM-like people: 46,767 for the real 713 and 351.
+def llcm(random: Random, people: int, training: bool, size: int, *totals: int) -> Counts:
+    """Images (people, 9 cameras, 2 modalities) of LLCM-like people; ``size`` and ``totals`` as for `sysu_training`.
 
     Everybody passes five to nine cameras, by day and by night.
     """
-    size, *totals = LLCM_TRAINING if training else LLCM_TEST
-    rng = stream(seed, 9, 3, training)
+    rng = random(9, 3, int(training))
     rows = rng.integers(2, 5, (people, 9, 2))
     passed = rng.integers(5, 10, people)
     order = rng.permuted(np.tile(np.arange(9), (people, 1)), axis=1)
@@ -78,10 +74,10 @@ def scaled(counts: Counts, total: int) -> Counts:
     return whole.reshape(counts.shape)
 
 
-def _rows(seed: int, people: int, key: int) -> Counts:
+def _rows(random: Random, people: int, key: int) -> Counts:
     """Deal out the rows of the real table: all of them once before any comes again."""
     table = _table()
-    rng = stream(seed, 9, key)
+    rng = random(9, key)
     order = np.concatenate([rng.permutation(len(table)) for _ in range(-(-people // len(table)))])
     rows: Counts = table[order[:people]]
     return rows
@@ -89,5 +85,5 @@ def _rows(seed: int, people: int, key: int) -> Counts:
 
 @cache
 def _table() -> Counts:
-    text = (resources.files("vireid.synthetic") / "sysu_counts.csv").read_text()
+    text = (resources.files("vireid.layouts") / "sysu_counts.csv").read_text()
     return np.array([[int(word) for word in line.split(",")] for line in text.splitlines()[1:]])

@@ -24,6 +24,34 @@ _MARGIN = 3
 """Neighbours kept beyond the last cut, so that settling near ties can move one across it."""
 
 
+def rerank(query: Tensor, gallery: Tensor, *, k1: int = 20, k2: int = 6, weight: float = 0.3) -> Ranking:
+    """Rank a gallery for all queries together by k-reciprocal re-ranking (Zhong et al., CVPR 2017).
+
+    Its numbers are to stand beside those of the plain ranking, never in their place: every query sees the others.
+
+    Args:
+        query: (queries, d) embeddings; the work is done on their device.
+        gallery: (gallery, d) embeddings.
+        k1: nearest neighbours that must be mutual.
+        k2: nearest neighbours whose encodings are averaged; 1 switches that off.
+        weight: share of the original distance, lambda in the paper.
+
+    Returns:
+        a `KReciprocalRanking`, whose similarities are in [0, 1].
+
+    Raises:
+        VireidError: embeddings without direction or of different dimension, k1 or k2 below 1, weight outside 0..1.
+
+    Examples:
+        >>> import torch, vireid
+        >>> people, noise = torch.randn(2, 8, 64, generator=torch.Generator().manual_seed(0))
+        >>> ranking = vireid.rerank(people + 0.5 * noise, people.repeat(4, 1), k1=5)
+        >>> (ranking.top(4).rows % 8).equal(torch.arange(8)[:, None].expand(-1, 4))
+        True
+    """
+    return KReciprocalRanking(query, gallery, k1=k1, k2=k2, weight=weight)
+
+
 @dataclass(frozen=True)
 class SparseRows:
     """A sparse matrix by rows: row i holds entries start[i] to start[i + 1] of ``columns`` and ``values``."""
@@ -60,7 +88,8 @@ class KReciprocalRanking(Ranking):
         """Encode queries and gallery together.
 
         Args:
-            query, gallery: (queries, d) and (gallery, d) embeddings; scaled to length 1 here.
+            query: (queries, d) embeddings; scaled to length 1 here.
+            gallery: (gallery, d) embeddings, likewise.
             k1: nearest neighbours that must be mutual.
             k2: nearest neighbours whose encodings are averaged (local query expansion); 1 switches it off.
             weight: share of the original distance, lambda in the paper.

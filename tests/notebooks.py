@@ -1,0 +1,51 @@
+"""The notebooks of examples/notebooks: ``python -m tests.notebooks`` runs them and stores what they show."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+FOLDER = Path(__file__).parents[1] / "examples" / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def digest(notebook: NotebookNode) -> str:
+    """SHA-256 over the code; the notebook says which code its stored output is of."""
+    return hashlib.sha256("\0".join(cell.source for cell in code_cells(notebook)).encode()).hexdigest()
+
+
+def execute(path: Path) -> NotebookNode:
+    """Return a notebook with the output of running it in an empty folder, without progress bars.
+
+    Raises:
+        CellExecutionError: a cell raised.
+    """
+    notebook: NotebookNode = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook, timeout=300, record_timing=False, resources={"metadata": {"path": folder}}, kernel_name="python3"
+        )
+        client.execute()
+    for cell in code_cells(notebook):
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                output.data.pop("image/jpeg", None)  # the same picture again
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = {"code": digest(notebook), "kernelspec": kernel, "language_info": {"name": "python"}}
+    return notebook
+
+
+if __name__ == "__main__":
+    for path in NOTEBOOKS:
+        nbformat.write(execute(path), path)
+        print(f"{path.name}: {path.stat().st_size // 1024} KiB")
