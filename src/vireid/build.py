@@ -36,7 +36,7 @@ def build_methods(config: ModelConfig) -> dict[str, Method]:
         VireidError: an unknown method or option, an option of the wrong type or range, two methods for one place.
     """
     built = {name: _method(name, config) for name in sorted(config.methods)}
-    for hook in ("copy", "branch"):
+    for hook in ("branch", "join"):
         rivals = [name for name, method in built.items() if overrides(method, hook)]
         if len(rivals) > 1:
             raise VireidError(f"model.methods: {' and '.join(rivals)} both define {hook}; keep one of them")

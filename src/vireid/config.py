@@ -23,6 +23,7 @@ _STRICT = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstr
 
 
 Options = dict[str, JsonValue]
+Share = Annotated[float, Field(ge=0, le=1)]
 Methods = dict[str, Options]
 Losses = dict[str, Options]
 
@@ -74,18 +75,38 @@ class DataConfig:
     """P: identities in a batch."""
     images: int = Field(default=6, ge=1)
     """K: visible images, and as many infrared ones, of each identity in a batch."""
+    sampling: Literal["turns", "independent", "either"] = "turns"
+    """turns: identities and their images take turns; independent: both drawn anew for every batch, images with
+    replacement (AGW's code and all derived from it); either: K images of an identity whatever their modality (MCJA)."""
+    resize: Literal["bilinear", "lanczos"] = "bilinear"
+    """Filter that brings images to the input's size; both smooth what they reduce."""
     pad: int = Field(default=10, ge=0)
-    """Zero padding in pixels before the random crop back to the input size."""
+    """Border in pixels before the random crop back to the input size."""
+    border: int = Field(default=0, ge=0, le=255)
+    """Grey level of the border."""
     flip: float = Field(default=0.5, ge=0, le=1)
     """Probability of a horizontal flip."""
     erase: float = Field(default=0.5, ge=0, le=1)
     """Probability of random erasing (RE in Table 1; 0 switches it off)."""
+    erase_area: tuple[Share, Share] = (0.02, 0.4)
+    """Smallest and largest share of the image that is erased."""
+    erase_aspect: Literal["uniform", "log-uniform"] = "uniform"
+    """Aspect of the erased box: uniform from 0.3 to 3.33, or log-uniform from 0.3 to 3.3 (torchvision's way)."""
+    erase_fill: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Colour of the erased box after normalisation; 0 is ImageNet's mean colour."""
     exchange: float = Field(default=0.0, ge=0, le=1)
     """Probability that a visible image is shown as one of its channels or in grey (channel augmentation, CAJ)."""
+    colour: Literal["exchange", "caj", "deen", "mcja"] = "exchange"
+    """How: exchange as above, visible images only; caj, deen, mcja: as that code does (vireid/data/colour.py)."""
     joint: bool = False
     """Show every visible image of a batch twice, as it is and exchanged (CAJ); exchange is for the second then."""
     holdout: float = Field(default=0.5, gt=0, lt=1)
     """Share of a plain folder's identities kept from training for evaluation; the other layouts have lists."""
+
+    @property
+    def resampling(self) -> str:
+        """The filter that brings images to that size."""
+        return self.resize
 
     @property
     def size(self) -> tuple[int, int]:
@@ -246,7 +267,7 @@ NAMED_LOSSES = ("identity", "triplet", "hetero_center", "overlap")
 
 @dataclass(frozen=True, config=_STRICT)
 class ScheduleConfig:
-    """Learning rate over the epochs, and the optimiser (SGD with Nesterov momentum)."""
+    """Learning rate over the epochs, and the optimiser."""
 
     epochs: int = Field(default=60, ge=1)
     """Epochs; one is max(#visible, #infrared) / (P K) batches."""
@@ -260,8 +281,10 @@ class ScheduleConfig:
     """Epochs of linear warm-up."""
     milestones: tuple[int, ...] = (20, 50)
     """Epochs (0-based) from which the step schedule multiplies the rate by 0.1 once more."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """sgd: with Nesterov momentum; adam: Adam with its usual moments (0.9, 0.999)."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Nesterov momentum."""
+    """Nesterov momentum of sgd."""
     weight_decay: float = Field(default=5e-4, ge=0)
     """L2 penalty on all parameters."""
 

@@ -87,13 +87,13 @@ def _require_plain(image: ImageFile.ImageFile, path: Path) -> None:
     )
 
 
-def resize(image: Pixels, height: int, width: int) -> Pixels:
+def resize(image: Pixels, height: int, width: int, resampling: str = "bilinear") -> Pixels:
     """Resize (h, w, 3) uint8 to (height, width, 3), without keeping the aspect ratio, as re-identification
     does.
 
-    This is Pillow's bilinear filter, whose support grows with the reduction (antialiasing); torch's bilinear
-    interpolation without ``antialias=True`` gives other values.
+    ``resampling``: Pillow's "bilinear" filter or its "lanczos" (which Pillow once called ANTIALIAS). The support of
+    both grows with the reduction; torch's bilinear interpolation without ``antialias=True`` gives other values.
     """
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling[resampling.upper()]))

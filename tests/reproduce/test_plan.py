@@ -74,11 +74,11 @@ def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> 
 def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
     lines = plan_lines(grid, ("table1", "table2", "table3", "fig1", "fig6"), [])
     (start,) = (i for i, line in enumerate(lines) if line.startswith("for "))
-    rows = [line.split() for line in lines[start + 1 : start + 23]]
+    rows = [line.split() for line in lines[start + 1 : start + 25]]
     assert {row[0] for row in rows[:14]} == {"table1"}
     assert [row[:2] for row in rows[14:16]] == [["table2", "AGW"], ["table2", "MMN"]]
     assert {row[0] for row in rows[16:]} == {"table3"}
-    assert lines[start + 23].startswith("0 finished, 22 to train")
+    assert lines[start + 25].startswith("0 finished, 24 to train")
 
 
 def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:

@@ -19,13 +19,16 @@ from vireid.types import Dataset, Sample, VireidError
 
 
 class InputSize(Protocol):
-    """What has the size of a network's input in pixels: a recipe's data section, or a model."""
+    """What says how an image becomes a network's input, by size and filter: a recipe's data section, or a model."""
 
     @property
     def height(self) -> int: ...
 
     @property
     def width(self) -> int: ...
+
+    @property
+    def resampling(self) -> str: ...
 
 
 def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, field: str = "layout") -> Dataset:
@@ -100,7 +103,7 @@ def open_pixels(
                 f"{size.height} x {size.width}; render that, or set data.height and data.width"
             )
         return RenderedStore(dataset, samples)
-    return PixelStore.build(samples, size.height, size.width, cache=cache, progress=progress)
+    return PixelStore.build(samples, size.height, size.width, cache, progress=progress, resampling=size.resampling)
 
 
 def recognise(root: Path, first: str | None = None) -> str:

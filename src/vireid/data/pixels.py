@@ -64,11 +64,13 @@ class PixelStore:
         cache: Path | None = None,
         workers: int | None = None,
         progress: Progress | None = None,
+        resampling: str = "bilinear",
     ) -> PixelStore:
         """Open the cached pixels of these samples, decoding and resizing them first if they are not there.
 
         ``height`` and ``width`` are in pixels, ``cache`` a folder (default: `cache_folder`), ``workers`` the
-        number of threads (default: the usable cores), ``progress`` is called while images are decoded.
+        number of threads (default: the usable cores), ``progress`` is called while images are decoded,
+        ``resampling`` is the filter of `vireid.images.resize`.
         Processes that build the same pixels at the same time wait for one of them. Raises `VireidError` for
         no samples, for unreadable images (the first one and their number), and where the folder has no space.
         """
@@ -79,7 +81,7 @@ class PixelStore:
             folder.mkdir(parents=True, exist_ok=True)
         paths = [sample.path for sample in samples]
         digests = content_digests(paths, folder, workers)
-        file = _CacheFile(folder, _key(digests, height, width), len(paths), height, width)
+        file = _CacheFile(folder, _key(digests, height, width, resampling), len(paths), height, width, resampling)
         pixels = file.verified(workers)
         if pixels is None:
             with _lock(folder / f"{file.key}.lock"):
@@ -97,9 +99,10 @@ class PixelStore:
         return torch.from_numpy(self._pixels[np.asarray(rows)]).permute(0, 3, 1, 2)
 
 
-def _key(digests: list[bytes], height: int, width: int) -> str:
+def _key(digests: list[bytes], height: int, width: int, resampling: str) -> str:
     state = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    state.update(repr((VERSION, PIL.__version__, height, width)).encode())
+    other = () if resampling == "bilinear" else (resampling,)  # keys of caches from before there was a choice stay
+    state.update(repr((VERSION, PIL.__version__, height, width, *other)).encode())
     for one in digests:
         state.update(one)
     return state.hexdigest()
@@ -112,6 +115,7 @@ class _CacheFile:
     count: int
     height: int
     width: int
+    resampling: str
 
     @property
     def path(self) -> Path:
@@ -170,7 +174,7 @@ class _CacheFile:
                 data = read_bytes(paths[row])
                 if digest(data) != digests[row]:
                     raise VireidError(f"{paths[row]}: changed while it was being read; run again")
-                image = resize(decode_image(data, paths[row]), self.height, self.width).tobytes()
+                image = resize(decode_image(data, paths[row]), self.height, self.width, self.resampling).tobytes()
             except VireidError as error:
                 return error
             _write_all(fd, image, HEADER_BYTES + row * self._image_bytes)

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vireid.config import DataConfig
 from vireid.types import Modality, VireidError
 
 Rows = npt.NDArray[np.int64]
+
+
+class Sampler(Protocol):
+    """What the training loop draws its batches from."""
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        ...
+
+    def epoch(self, number: int) -> list[Rows]:
+        """The batches of epoch ``number`` (from 0), row numbers of the training set."""
+        ...
+
+
+def make_sampler(
+    config: DataConfig, identities: Sequence[int] | Rows, modalities: Sequence[int] | Rows, seed: int
+) -> Sampler:
+    """Return the sampler of a recipe; see `CrossModalitySampler` for the arguments and errors."""
+    return SAMPLERS[config.sampling](identities, modalities, config.identities, config.images, seed)
 
 
 class CrossModalitySampler:
@@ -81,6 +102,68 @@ class CrossModalitySampler:
             drawn = [images[int(person), modality].take(self.K) for modality in self._modalities for person in chosen]
             batches.append(np.concatenate(drawn))
         return batches
+
+
+class IndependentSampler(CrossModalitySampler):
+    """2PK batches that know nothing of each other, as AGW's code and all derived from it draw them.
+
+    Identities are drawn anew for every batch, without replacement within it, and an identity's images with replacement:
+    one may be in a batch twice, another never be seen. An epoch has max(#visible, #infrared) // (P K) + 1 batches.
+    """
+
+    def __init__(
+        self, identities: Sequence[int] | Rows, modalities: Sequence[int] | Rows, P: int, K: int, seed: int
+    ) -> None:
+        super().__init__(identities, modalities, P, K, seed)
+        self._length = int(np.bincount(np.asarray(modalities)).max()) // (P * K) + 1
+
+    def epoch(self, number: int) -> list[Rows]:
+        random = np.random.default_rng((self.seed, number))
+        batches = []
+        for _ in range(self._length):
+            chosen = random.choice(self._people, self.P, replace=False)
+            drawn = [random.choice(self._rows[int(who), m], self.K) for m in Modality for who in chosen]
+            batches.append(np.concatenate(drawn))
+        return batches
+
+
+class EitherModalitySampler(CrossModalitySampler):
+    """Batches of P identities with K images each, whatever their modality, as MCJA's code draws them.
+
+    An epoch cuts every identity's shuffled images into groups of K (one group, drawn with replacement, where there are
+    fewer) and deals P identities' groups at a time until fewer than P identities have any left. Every epoch has as many
+    batches as the first: a longer one is cut off, a shorter one goes on with a second deal.
+    """
+
+    def __init__(
+        self, identities: Sequence[int] | Rows, modalities: Sequence[int] | Rows, P: int, K: int, seed: int
+    ) -> None:
+        super().__init__(identities, modalities, P, K, seed)
+        self._own = {p: np.concatenate([self._rows[p, m] for m in Modality]) for p in self._people.tolist()}
+        self._length = len(self._deal(np.random.default_rng((seed, 0))))
+
+    def epoch(self, number: int) -> list[Rows]:
+        random = np.random.default_rng((self.seed, number))
+        batches: list[Rows] = []
+        while len(batches) < self._length:
+            batches += self._deal(random)
+        return batches[: self._length]
+
+    def _deal(self, random: np.random.Generator) -> list[Rows]:
+        groups = {person: self._groups(rows, random) for person, rows in self._own.items()}
+        batches = []
+        while len(groups) >= self.P:
+            chosen = random.choice(sorted(groups), self.P, replace=False).tolist()
+            batches.append(np.concatenate([groups[person].pop() for person in chosen]))
+            groups = {person: left for person, left in groups.items() if left}
+        return batches
+
+    def _groups(self, rows: Rows, random: np.random.Generator) -> list[Rows]:
+        rows = random.choice(rows, self.K) if len(rows) < self.K else random.permutation(rows)
+        return [rows[start : start + self.K] for start in range(0, len(rows) - self.K + 1, self.K)]
+
+
+SAMPLERS = {"turns": CrossModalitySampler, "independent": IndependentSampler, "either": EitherModalitySampler}
 
 
 class _Turns:

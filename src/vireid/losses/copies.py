@@ -1,4 +1,4 @@
-"""Losses of methods that show the shared stages every image in more than one form; none where no method does."""
+"""Losses of methods that show the shared stages every image in more than one form, see `vireid.models.Method`."""
 
 from __future__ import annotations
 
@@ -25,23 +25,6 @@ class BridgeLoss(nn.Module):
         own, _ = modality_centres(features[~copies], labels[~copies], modalities[~copies])
         between, _ = modality_centres(features[copies], labels[copies], modalities[copies])
         apart: Tensor = (own - between.mean(0)).norm(dim=2)
-        return apart.mean()
-
-
-class MiddleLoss(nn.Module):
-    """Distribution consistency (MMN; Zhang et al., ACM Multimedia 2021): pull the two modalities' copies together.
-
-    The mean distance between an identity's two centres of copies, on normalised concatenated features; of
-    `vireid.methods.Middle`. The paper's weight is 0.2 with stripes and 0.5 without.
-    """
-
-    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
-        """Scalar loss of an output whose rows (r,) are images, then their copies."""
-        if output.forms == 1:
-            return None
-        copies = _copies(output, labels)
-        centres, _ = modality_centres(*(x[copies] for x in (_features(output), labels, modalities)))
-        apart: Tensor = (centres[0] - centres[1]).norm(dim=1)
         return apart.mean()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -44,10 +43,8 @@ class Bridge(Method):
             nn.Linear(2 * channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels), nn.Sigmoid()
         )
 
-    def copy(
-        self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]
-    ) -> Tensor | None:
-        return self.intermediate(features) if self.training else None
+    def stem(self, features: Tensor, modality: Modality) -> Tensor:
+        return torch.cat([features, self.intermediate(features)]) if self.training else features
 
     def intermediate(self, features: Tensor) -> Tensor:
         """Map a stem's (b, c, h, w) to the intermediate (b, c, h, w)."""

@@ -28,7 +28,7 @@ def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
 def make(grid: Grid) -> Product:
     """Rank the gallery and draw the lists."""
     (run,) = runs(grid)["this method"]
-    evaluation = evaluate([grid.folder(run)], grid.data, trial=run.trial)
+    evaluation = evaluate([grid.folder(run)], grid.data, trial=run.trial, gallery=grid.gallery)
     plain = {r.setting.direction: r for r in reversed(evaluation.results) if r.setting.search in ("all", "whole")}
     lists, rows = [], []
     for direction in ("visible-to-infrared", "infrared-to-visible"):
@@ -38,7 +38,7 @@ def make(grid: Grid) -> Product:
             lists.append(ranked)
             rows.append(Row(keys, {"similarity": Value(ranked.entries[0].similarity)}))
     block = Block(label_of_one(grid), "measured", label_of_one(grid), (("", 1),), tuple(rows))
-    table = ResultTable("fig6", CAPTION, KEYS, COLUMNS, (block,))
+    table = ResultTable("fig6", f"{CAPTION} {grid.protocol}", KEYS, COLUMNS, (block,))
     return Product(table, ranked_figure(lists), dpi=120)
 
 

@@ -44,14 +44,21 @@ class Value:
 
 def results_path(grid: Grid, job: Job) -> Path:
     """Return the path of a run's results on the grid's data."""
-    return grid.folder(job) / "evaluation" / grid.data.resolve().name / "results.json"
+    file = f"results-{grid.gallery}.json" if grid.gallery else "results.json"
+    return grid.folder(job) / "evaluation" / grid.data.resolve().name / file
 
 
 def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[int, int], None] | None = None) -> None:
     """Evaluate a finished run, plain and re-ranked, and keep the results in its folder."""
     start = time.perf_counter()
     found = evaluate(
-        [grid.folder(job)], grid.data, trial=job.trial, beside=("k-reciprocal",), device=device, progress=progress
+        [grid.folder(job)],
+        grid.data,
+        trial=job.trial,
+        gallery=grid.gallery,
+        beside=("k-reciprocal",),
+        device=device,
+        progress=progress,
     )
     plain = {result.setting.name: result for result in reversed(found.results)}  # the first of each setting
     sums = {name: _sums(result) for name, result in plain.items()}

@@ -32,8 +32,8 @@ def learning_rate(config: ScheduleConfig, step: int, steps_per_epoch: int) -> fl
 
 def make_optimizer(
     network: TwoStreamNetwork, config: ScheduleConfig, losses: Iterable[nn.Parameter] = ()
-) -> torch.optim.SGD:
-    """SGD with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate.
+) -> torch.optim.Optimizer:
+    """SGD or Adam with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate.
 
     Parameters of ``losses`` are in the heads' group.
     """
@@ -43,6 +43,8 @@ def make_optimizer(
         {"params": [p for p in trainable if id(p) not in heads], "factor": config.backbone_factor},
         {"params": [*(p for p in trainable if id(p) in heads), *losses], "factor": 1.0},
     ]
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(
         groups, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0
     )
