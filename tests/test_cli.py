@@ -39,7 +39,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "--recipe", "sysu-dfw", "--data", "x", "schedule.lr=fast"], "schedule.lr"),
         (["train", "--recipe", "sysu-dfw", "--data", "nowhere"], "nowhere"),
         (["evaluate", "nothing", "--data", "x"], "nothing"),
-        (["evaluate", "--data", "x"], "at least one run"),
+        (["evaluate", "--data", "x"], "at least one model"),
         (["score", "none.npz", "--protocol", "sysu"], "none.npz"),
         (["score", "none.npz", "--protocol", "duke"], "duke"),
         (["embed", "nothing", "x", "features.txt"], "features.txt"),

@@ -35,6 +35,7 @@ _DIAL = {
     "__annotations__": {name: Annotated[float | None, info] for name, info in _PARTS.items()},
 }
 DialConfig: Any = dataclass(frozen=True, config=_STRICT)(type("DialConfig", (), dict.fromkeys(_PARTS) | _DIAL))
+"""A level, or null, for each part of `vireid.difficulty.Difficulty`."""
 
 
 @dataclass(frozen=True, config=_STRICT)

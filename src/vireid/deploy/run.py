@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
+from collections.abc import Iterator
 from functools import reduce
 from typing import cast
 
@@ -12,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vireid.deploy.embedder import BATCH, Vectors, check_images
+from vireid.deploy.embedder import Embedder, Vectors, check_images
 from vireid.figures.heatmaps import min_max
 from vireid.images import Pixels
 from vireid.models.segmented import Branch
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
-from vireid.training.features import FEATURES, embed_batch
-from vireid.types import Modality
+from vireid.training.device import describe
+from vireid.training.features import BATCH, embed_batch
+from vireid.types import FeatureKind, Modality
 
 _ADDED = {"options": {}, "padding": "zeros", "weakening.detach": False}
 """Fields of the model that version 0.1 did not have, and what it did: then they are left out of fingerprints."""
@@ -53,36 +55,42 @@ def branch_response(maps: tuple[Tensor, ...]) -> Tensor:
     return min_max(torch.stack([channel_response(m) for m in maps]).mean(0))
 
 
-class RunEmbedder:
-    """A run's network in PyTorch, in the precision in which `vireid evaluate` runs it.
+class RunEmbedder(Embedder):
+    """A run's network in PyTorch, in the precision of its recipe.
 
     Args:
         run: on the device to be used.
     """
 
+    kinds = (FeatureKind.AFTER_BNNECK, FeatureKind.BEFORE_BNNECK)
+
     def __init__(self, run: Run) -> None:
-        self._run = run
-        self.name = run.folder.resolve().name
-        self.fingerprint = model_fingerprint(run)
+        self.run = run
+        self.name, self.home, self.info = run.folder.resolve().name, run.folder, run.info
+        self.source, self.fingerprint = str(run.folder.resolve()), model_fingerprint(run)
         self.dimension = dimension_of(run)
         self.height, self.width = run.recipe.data.height, run.recipe.data.width
+        self._device = next(run.network.parameters()).device
+        self.precision, self.device = run.precision, describe(self._device)
 
-    def embed(self, images: Pixels, modality: Modality) -> Vectors:
-        """See `Embedder.embed`."""
-        return self._forward(images, modality)[0]
+    def features(self, images: Pixels, modality: Modality, *, flip: bool = False) -> dict[FeatureKind, Vectors]:
+        """See `Embedder.features`."""
+        parts = [
+            embed_batch(self.run.network, batch, modality, flip=flip, precision=self.precision)[0]
+            for batch in self._batches(images)
+        ]
+        return {kind: torch.cat([part[kind].cpu() for part in parts]).numpy() for kind in self.kinds}
 
     def response(self, images: Pixels, modality: Modality) -> Vectors:
         """See `Embedder.response`."""
-        return self._forward(images, modality)[1]
+        parts = [
+            branch_response(embed_batch(self.run.network, batch, modality, precision=self.precision)[1]).cpu()
+            for batch in self._batches(images)
+        ]
+        return torch.cat(parts).numpy()
 
-    def _forward(self, images: Pixels, modality: Modality) -> tuple[Vectors, Vectors]:
+    def _batches(self, images: Pixels) -> Iterator[Tensor]:
         check_images(images, self.height, self.width)
-        network, precision = self._run.network, self._run.precision
-        device = next(network.parameters()).device
-        features, responses = [], []
         for start in range(0, max(1, len(images)), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
-            found, maps = embed_batch(network, batch.to(device), modality, precision=precision)
-            features.append(found[FEATURES[0]].cpu())
-            responses.append(branch_response(maps).cpu())
-        return torch.cat(features).numpy(), torch.cat(responses).numpy()
+            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))
+            yield batch.permute(0, 3, 1, 2).to(self._device)
