@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from vireid.files import read_json, write_json
+from vireid.evaluation.records import EvaluationRecord, read_evaluation, select
+from vireid.files import write_json
 from vireid.reproduce.grid import Grid, Search
 from vireid.reproduce.jobs import Job
 from vireid.runs.evaluate import evaluate_models
-from vireid.types import VireidError
+from vireid.types import FeatureKind, VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}
 """The numbers of the paper's tables and what results call them."""
@@ -45,25 +45,21 @@ def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[in
     found = evaluate_models(
         [grid.folder(job)], grid.data, trial=job.trial, beside=("k-reciprocal",), device=device, progress=progress
     )
-    write_json(results_path(grid, job), found.to_dict() | {"evaluation_seconds": time.perf_counter() - start})
+    record = replace(found.record(), evaluation_seconds=time.perf_counter() - start)
+    write_json(results_path(grid, job), record.to_dict())
 
 
-def read_results(grid: Grid, job: Job) -> list[dict[str, Any]] | None:
-    """Return the kept results of a run; None where there are none with re-ranking."""
+def read_results(grid: Grid, job: Job) -> EvaluationRecord | None:
+    """Return the kept evaluation of a run; None where there is none with re-ranking."""
     path = results_path(grid, job)
-    if not path.is_file():
-        return None
-    results = read_json(path, "results of vireid evaluate").get("results")
-    if not isinstance(results, list) or not any(r.get("method") == "k-reciprocal" for r in results):
-        return None
-    return results
+    record = read_evaluation(path) if path.is_file() else None
+    return record if record and select(record.results, method="k-reciprocal") else None
 
 
 def evaluation_seconds(grid: Grid, job: Job) -> float | None:
     """Return how long evaluating a run took; None where that was not kept."""
     path = results_path(grid, job)
-    seconds = read_json(path, "results of vireid evaluate").get("evaluation_seconds") if path.is_file() else None
-    return seconds if isinstance(seconds, int | float) else None
+    return read_evaluation(path).evaluation_seconds if path.is_file() else None
 
 
 def values(grid: Grid, jobs: Sequence[Job], search: Search, method: str = "cosine") -> dict[str, Value]:
@@ -77,17 +73,11 @@ def values(grid: Grid, jobs: Sequence[Job], search: Search, method: str = "cosin
 
 
 def _one(grid: Grid, job: Job, search: Search, method: str) -> dict[str, float]:
-    wanted = {
-        "search": search.search,
-        "direction": search.direction,
-        "method": method,
-        "feature": "after BNNeck",
-        "flip_averaging": False,
-    }
-    for result in read_results(grid, job) or ():
-        if all(result[key] == value for key, value in wanted.items()) and result["shots"] in (None, 1):
-            mean: dict[str, float] = result["mean"]
-            return mean
+    record = read_results(grid, job)
+    wanted = {"search": search.search, "direction": search.direction, "method": method}
+    for result in select(record.results, feature=FeatureKind.AFTER_BNNECK, flip=False, **wanted) if record else ():
+        if result.shots in (None, 1):
+            return result.mean
     raise VireidError(f"{results_path(grid, job)}: no {search.title} results; delete the file to evaluate again")
 
 
