@@ -48,6 +48,11 @@ class Modality(enum.IntEnum):
         """The modality of the other side of a search."""
         return Modality(1 - self)
 
+    @property
+    def across(self) -> str:
+        """The direction of a search with its images in those of the other, such as ``visible-to-infrared``."""
+        return f"{self}-to-{self.other}"
+
     def __str__(self) -> str:
         return self.name.lower()
 

@@ -100,7 +100,7 @@ def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid
     with pytest.raises(VireidError, match=r"loss.identity was 0.7 and is now 1.0; delete the folder"):
         run_state(grid, job)
     write_json(path, info | {"fingerprint": "other"})
-    with pytest.raises(VireidError, match="holds a run with data other"):
+    with pytest.raises(VireidError, match="data was other"):
         run_state(grid, job)
 
 
