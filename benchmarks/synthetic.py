@@ -172,7 +172,7 @@ def turn(people: int, out: Path) -> None:
     for name, errors in even.items():
         row(name, *map(_percent, errors.values()))
     added: dict[str, dict[str, leakage.Array]] = {}
-    table("added by one part from 0 to 1, the others at 0, points", *models)
+    table("points added by one part going from 0 to 1, the others at 0", *models)
     for part in PARTS:
         harder = {name: dial.errors(model, dial.alone(part, 1.0), people) for name, model in models.items()}
         added[part] = {name: errors - even[name][0.0] for name, errors in harder.items()}
