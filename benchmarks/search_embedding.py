@@ -22,22 +22,21 @@ from torch import nn
 
 from vireid.data.augment import normalise
 from vireid.data.layouts import open_dataset, open_pixels
-from vireid.deploy.embedder import Embedder
+from vireid.deploy.embedder import Embedder, embed_samples
 from vireid.deploy.export import export_run
 from vireid.deploy.graph import to_onnx
-from vireid.deploy.load import load_embedder
+from vireid.deploy.load import load_model
 from vireid.deploy.quantise import quantise
 from vireid.deploy.session import features_of, open_session
 from vireid.evaluation.protocols import settings_for
-from vireid.evaluation.results import evaluate
+from vireid.evaluation.results import score_setting
 from vireid.models.network import TwoStreamNetwork
 from vireid.recipes import load_recipe
-from vireid.runs.embed import embed_samples
 from vireid.training.checkpoint import load_run
 from vireid.training.device import describe
-from vireid.training.features import FEATURES, embed
+from vireid.training.features import network_features
 from vireid.training.split import unseen
-from vireid.types import Modality
+from vireid.types import FeatureKind, Modality
 
 HEIGHT, WIDTH = 288, 144
 BLOCK = 5
@@ -137,16 +136,16 @@ def accuracy(folder: Path, data: Path) -> str:
     run = load_run(folder)
     dataset = unseen(open_dataset(data, run.info["trial"] or 1), run.info)
     store = open_pixels(dataset, dataset.test, run.recipe.data)
-    found = {"PyTorch float32": embed(run.network, store, dataset.test)[FEATURES[0]]}
+    found = {"PyTorch float32": network_features(run.network, store, dataset.test)[FeatureKind.AFTER_BNNECK]}
     with tempfile.TemporaryDirectory() as place:
         models: dict[str, Embedder] = {}
         for name, int8 in (("ONNX float32", False), ("ONNX int8", True)):
-            models[name] = load_embedder(export_run(folder, int8=int8, out=Path(place) / name, data=data)[0])
-        found |= {name: embed_samples(model, store, dataset.test) for name, model in models.items()}
+            models[name] = load_model(export_run(folder, int8=int8, out=Path(place) / name, data=data)[0])
+        found |= {name: embed_samples(model, store, dataset.test)[model.kinds[0]] for name, model in models.items()}
     lines = ["| setting | format | rank-1 | mAP |", "|---|---|---|---|"]
     for setting in settings_for(dataset):
         for name, features in found.items():
-            mean = evaluate(features, setting).mean
+            mean = score_setting(features, setting).mean
             lines.append(f"| {setting.name} | {name} | {100 * mean['rank1']:.2f} | {100 * mean['map']:.2f} |")
     return "\n".join(lines)
 

@@ -49,7 +49,7 @@ class Drawn:
     differ in 32 directions and views in 64, much as the features of a trained model (participation ratios 20 and 40).
     """
 
-    name, dimension = "drawn", 4096
+    name, dimension, source = "drawn", 4096, ""
     fingerprint = hashlib.sha256(b"drawn").hexdigest()
 
     def __init__(self, images: int) -> None:

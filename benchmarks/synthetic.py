@@ -31,7 +31,7 @@ from tests.reference import dial, leakage
 from tests.reference.leakage import Finding, Pictures, shoot
 
 from vireid.data.layouts import open_dataset
-from vireid.evaluation import evaluate, settings_for
+from vireid.evaluation import score_setting, settings_for
 from vireid.figures.style import write_figure
 from vireid.files import read_json
 from vireid.images import read_image, resize
@@ -215,7 +215,7 @@ def baselines(data: Path, runs: list[Path]) -> None:
     for name, embed in kinds.items():
         labels = [[getattr(s, field) for s in dataset.test] for field in ("identity", "camera", "modality")]
         features = Features(torch.from_numpy(embed()), *(torch.tensor(column) for column in labels))
-        results = [evaluate(features, setting) for setting in settings]
+        results = [score_setting(features, setting) for setting in settings]
         row(name, "", *(f"{100 * result.mean[number]:.1f}" for result in results for number in NUMBERS))
     chance = [f"{100 * r.chance[n]:.1f}" if n in r.chance else "" for r in results for n in NUMBERS]
     row("chance", "", *chance)

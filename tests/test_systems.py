@@ -23,10 +23,10 @@ from vireid.recipes import load_recipe, shipped_recipes
 from vireid.report.pictures import stage_maps
 from vireid.reproduce.systems import VARIANTS, systems
 from vireid.training.checkpoint import load_run
-from vireid.training.features import FEATURES, embed
+from vireid.training.features import network_features
 from vireid.training.loop import Loop
 from vireid.training.run import train
-from vireid.types import Modality, Sample
+from vireid.types import FeatureKind, Modality, Sample
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = {("agw",): (23.55, 10.318), ("agw", "model.methods.non_local.inner=null"): (30.88, 13.71)}
@@ -63,8 +63,8 @@ def test_every_image_is_embedded(name: str) -> None:
     loop = loop_of(name)
     loop.network.train()
     loop._step(loop.sampler.epoch(0)[0])
-    features = embed(loop.network, loop.store, loop.samples, flip=True)
-    assert set(features) == set(FEATURES)
+    features = network_features(loop.network, loop.store, loop.samples, flip=True)
+    assert set(features) == {FeatureKind.AFTER_BNNECK, FeatureKind.BEFORE_BNNECK}
     for feature in features.values():
         assert len(feature) == len(loop.samples)
         torch.testing.assert_close(feature.embeddings.norm(dim=1), torch.ones(len(loop.samples)))
@@ -142,7 +142,7 @@ def test_a_recipe_named_after_a_paper_trains_what_its_code_trains(name: str) -> 
     expected = ("adam", 3.5e-4, 1, 0) if adam else ("sgd", 0.1, 0.1, 10)
     assert (schedule.optimizer, schedule.lr, schedule.backbone_factor, schedule.warmup) == expected
     assert (schedule.shape, schedule.weight_decay) == ("step", 5e-4)
-    assert data.resize == ("bilinear" if adam or name.startswith("baseline") else "lanczos")
+    assert data.resampling == ("bilinear" if adam or name.startswith("baseline") else "lanczos")
 
 
 WEIGHTS: dict[str, dict[str, float]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from vireid.data.layouts import open_dataset, synthetic_record
 from vireid.recipes import load_recipe
 from vireid.report.evaluation import write_evaluation
-from vireid.runs.evaluate import Evaluation, evaluate_runs
+from vireid.runs.evaluation import Evaluation, evaluate
 from vireid.synthetic.settings import synthetic_set
 from vireid.synthetic.tree import write_tree
 from vireid.training.run import train
@@ -62,5 +62,5 @@ def run_demo(
     elif made != wanted.record():
         raise VireidError(f"{data}: rendered with other settings or by another version; delete it and {out}")
     train(recipe, open_dataset(data), out, resume=True, progress=bars("images decoded"))
-    evaluation = evaluate_runs([out], data, progress=bars("images embedded"))
+    evaluation = evaluate([out], data, progress=bars("images embedded"))
     return evaluation, write_evaluation(evaluation, out)[1]

@@ -1,4 +1,4 @@
-"""The difficulty dial: one number for everything, or one for each part of what makes the task hard."""
+"""The difficulty dial: one number for everything, or one for each part that makes the task hard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _part(meaning: str) -> Any:
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard each part of the task is, from 0 (clean) to 1 (hard).
+    """Difficulty of each part of the task, from 0 (clean) to 1 (hard).
 
     Raises ``VireidError`` for a part out of range.
     """
@@ -46,10 +46,10 @@ class Difficulty:
 
     @classmethod
     def of(cls, level: float, parts: Mapping[str, float | None]) -> Difficulty:
-        """Return the dial with every part at ``level`` but those that ``parts`` gives a level of their own."""
+        """Return the dial with every part at ``level``, except those for which ``parts`` gives another level."""
         return replace(cls.even(level), **{name: own for name, own in parts.items() if own is not None})
 
 
 def dial(difficulty: Difficulty | float) -> Difficulty:
-    """Return ``difficulty``, a number standing for the same level of every part."""
+    """Return ``difficulty`` as a dial; a number means the same level for every part."""
     return difficulty if isinstance(difficulty, Difficulty) else Difficulty.even(difficulty)

@@ -18,7 +18,7 @@ from vireid.types import VireidError
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a path in the target's folder to write a file or make a folder at; it replaces the target on success.
+    """Yield a path in the target's folder for a new file or folder, which replaces the target on success.
 
     Raises:
         VireidError: no space left, or no permission; nothing is left behind.
@@ -44,8 +44,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(target: Path, key: str) -> Iterator[Path]:
-    """Yield a hidden folder beside the target to fill; it becomes the target on success and otherwise stays, so that
-    the next attempt with the same ``key`` finds what this one left.
+    """Yield a hidden folder beside the target to fill. It becomes the target on success; otherwise it stays, so that
+    the next attempt with the same ``key`` resumes from it.
 
     Raises:
         VireidError: no space left, no permission, or another process is filling the folder.
@@ -56,26 +56,28 @@ def resumable_folder(target: Path, key: str) -> Iterator[Path]:
         work.mkdir(parents=True, exist_ok=True)
         handle = os.open(work, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, however it ends
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, however it ends
             yield work
             work.replace(place)
         finally:
             os.close(handle)
     except BlockingIOError:
-        raise VireidError(f"{target}: another process is writing it; wait for it or choose another folder") from None
+        raise VireidError(
+            f"{target}: another process is writing it; wait until it ends or choose another folder"
+        ) from None
     except OSError as error:
         raise disk_error(error, target) from error
 
 
 def disk_error(error: OSError, target: Path) -> VireidError:
-    """One line for a failed write, with the way out where there is one."""
+    """Return the one-line error for a failed write, with the remedy."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return VireidError(f"{target}: no space left on the device; free some or write elsewhere")
     return VireidError(f"{target}: cannot write ({error.strerror or error}); choose a folder you may write to")
 
 
 def write_json(target: Path, content: dict[str, Any]) -> None:
-    """Write indented JSON atomically; NaN and infinity are refused (ValueError), they are not JSON."""
+    """Write indented JSON atomically; raise ValueError for NaN and infinity, which are not JSON."""
     with atomic_path(target) as path:
         path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
@@ -84,11 +86,11 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        VireidError: missing or not a JSON object; ``expected`` says what the file should have been.
+        VireidError: missing or not a JSON object; ``expected`` describes the file that was expected.
     """
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # [[[[...
         reason = error.strerror if isinstance(error, OSError) else "not JSON"
         raise VireidError(f"{path}: {reason}; expected {expected}") from None
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""What a process may use of its machine, on Linux and on macOS, which lacks some of Linux's calls."""
+"""Cores, memory and disk space of a process, on Linux and on macOS, which lacks some of Linux's calls."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _STATUS = Path("/proc/self/status")
 
 
 def usable_cores() -> int:
-    """Return the processor cores that this process may use; where the system does not say, all there are."""
+    """Return the number of cores that this process may use; all of them if the system does not say."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def peak_memory() -> int:
-    """Return the most bytes that this process has held; ``ru_maxrss``, all macOS has, counts from the parent's peak."""
+    """Return the peak memory of this process in bytes; ``ru_maxrss``, all macOS has, includes the parent's peak."""
     if _STATUS.exists():
         return (
             next(int(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM")) * 1024
@@ -27,7 +27,7 @@ def peak_memory() -> int:
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Take ``size`` bytes of the disk for an open file now; where the system cannot, set its size.
+    """Reserve ``size`` bytes on disk for an open file; if the system cannot, only set its size.
 
     Raises:
         OSError: no space left.

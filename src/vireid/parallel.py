@@ -1,4 +1,4 @@
-"""Threads over a list of images: reading, decoding and hashing release the interpreter lock."""
+"""Threads over a list of images, because reading, decoding and hashing release the interpreter lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def in_threads(
 ) -> list[Result]:
     """Return ``[function(item) for item in items]``, by ``workers`` threads (default: the usable cores).
 
-    The first exception, also one of ``progress``, stops the work that has not begun and is raised.
+    The first exception, including one from ``progress``, cancels work that has not begun and is raised.
     """
     results: list[Result] = []
     with ThreadPoolExecutor(workers or usable_cores()) as pool:

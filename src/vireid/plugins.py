@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 from vireid.types import VireidError
 
-Kind = Literal["method", "loss", "backbone", "layout", "export"]
+Kind = Literal["method", "loss", "backbone", "layout", "export", "model"]
 T = TypeVar("T")
 
 GROUPS: dict[Kind, str] = {
@@ -27,6 +27,7 @@ GROUPS: dict[Kind, str] = {
     "backbone": "vireid.backbones",
     "layout": "vireid.layouts",
     "export": "vireid.exports",
+    "model": "vireid.models",
 }
 """Entry-point groups in which installed packages offer each kind."""
 

@@ -52,6 +52,19 @@ class Modality(enum.IntEnum):
         return self.name.lower()
 
 
+class FeatureKind(str, enum.Enum):
+    """Which feature of a model; the value is what results and tables call it."""
+
+    AFTER_BNNECK = "after BNNeck"
+    """The paper's retrieval feature."""
+    BEFORE_BNNECK = "before BNNeck"
+    OUTPUT = "model output"
+    """Of a model that was not trained here: what it returns."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
 @dataclass(frozen=True)
 class Sample:
     """One image's record. ``identity`` and ``camera`` are the numbers of the data set's own layout.

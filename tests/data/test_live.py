@@ -14,7 +14,7 @@ from vireid.config import DataConfig, DialConfig, SyntheticConfig
 from vireid.data.layouts import open_data, open_dataset, open_pixels, synthetic_record
 from vireid.data.live import ROOT, live_dataset, live_settings
 from vireid.data.rendered import render
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluation import evaluate
 from vireid.synthetic import write_tree
 from vireid.synthetic.settings import rendered_layouts
 from vireid.training.run import train
@@ -72,7 +72,7 @@ def test_a_recipe_trains_and_is_evaluated_without_a_file(tmp_path: Path, monkeyp
     monkeypatch.setenv("VIREID_CACHE", str(tmp_path / "cache"))
     recipe = tiny_recipe("data.kind=synthetic", "data.synthetic={identities: 10, images: 1, difficulty: 0}")
     run = train(recipe, open_data(recipe.data, None), tmp_path / "run")
-    evaluation = evaluate_runs([run], None)
+    evaluation = evaluate([run], None)
     assert evaluation.synthetic is not None
     assert evaluation.synthetic["identities"] == 10
     assert len(evaluation.results[0].trials) == 10
@@ -98,5 +98,5 @@ def test_a_set_is_rendered_by_one_call_in_memory_or_on_disk(tmp_path: Path) -> N
 
 def test_pictures_of_another_size_than_the_input_are_refused() -> None:
     dataset = render("sysu", 4, images=1, height=48, width=24)
-    with pytest.raises(VireidError, match=r"^data: rendered at 48 x 24 pixels, expected the 32 x 32 of"):
+    with pytest.raises(VireidError, match=r"^data: rendered at 48 x 24 pixels, expected the network's input of 32 x"):
         open_pixels(dataset, dataset.train, config())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,13 +13,17 @@ import safetensors.torch
 import torch
 
 from tests.reference.resnet import torchvision_state
+from vireid.cli import main
 from vireid.deploy import export
 from vireid.deploy.card import write_card
 from vireid.deploy.export import export_run
-from vireid.deploy.load import OnnxEmbedder, load_embedder
+from vireid.deploy.exported import OnnxEmbedder
+from vireid.deploy.load import load_model
 from vireid.deploy.run import RunEmbedder
 from vireid.figures.heatmaps import response_map
-from vireid.runs.embed import write_features
+from vireid.runs.evaluation import evaluate
+from vireid.runs.features import write_features
+from vireid.studies.robustness import score_models
 from vireid.training.checkpoint import load_run
 from vireid.types import Modality, VireidError
 
@@ -27,7 +32,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 48, 32, 3), dtype=np.uint
 
 @pytest.mark.parametrize("modality", Modality)
 def test_an_export_gives_the_runs_features_and_responses(run: Path, exported: Path, modality: Modality) -> None:
-    ours, theirs = load_embedder(run), load_embedder(exported, threads=1)
+    ours, theirs = load_model(run), load_model(exported, threads=1)
     assert isinstance(ours, RunEmbedder)
     assert isinstance(theirs, OnnxEmbedder)
     for name in ("name", "fingerprint", "dimension", "height", "width"):
@@ -50,7 +55,7 @@ def test_response_of_one_branch_is_the_figures_response_map(run: Path) -> None:
 
 
 def test_modalities_have_graphs_of_their_own(exported: Path) -> None:
-    model = load_embedder(exported)
+    model = load_model(exported)
     first, second = (model.embed(IMAGES, modality) for modality in Modality)
     assert (first * second).sum(1).max() < 0.999
 
@@ -98,7 +103,7 @@ def test_a_run_of_version_0_1_keeps_names_and_fingerprint(run: Path, tmp_path: P
     state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         state.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + value.numpy().tobytes())
-    assert load_embedder(old).fingerprint == load_embedder(run).fingerprint == state.hexdigest()
+    assert load_model(old).fingerprint == load_model(run).fingerprint == state.hexdigest()
 
 
 def _places(name: str) -> list[str]:
@@ -113,7 +118,7 @@ def test_int8_reaches_its_cosine_by_leaving_blocks_in_float(run: Path, tmp_path:
         assert graph.lowest >= 0.999
         kinds = {node.op_type for node in onnx.load(folder / graph.file).graph.node}
         assert "QuantizeLinear" in kinds
-    ours, theirs = load_embedder(run), load_embedder(folder)
+    ours, theirs = load_model(run), load_model(folder)
     assert ours.fingerprint == theirs.fingerprint
     assert (ours.embed(IMAGES, Modality.INFRARED) * theirs.embed(IMAGES, Modality.INFRARED)).sum(1).min() > 0.97
 
@@ -198,30 +203,76 @@ def test_a_changed_export_is_refused_in_one_line(exported: Path, tmp_path: Path,
     shutil.copytree(exported, folder)
     change(folder)  # type: ignore[operator]
     with pytest.raises(VireidError, match=named) as error:
-        load_embedder(folder)
+        load_model(folder)
     assert "\n" not in str(error.value)
 
 
 def test_what_is_no_model_is_named(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(VireidError, match="no such folder"):
-        load_embedder(tmp_path / "nowhere")
+    with pytest.raises(VireidError, match="no such file or folder"):
+        load_model(tmp_path / "nowhere")
     with pytest.raises(VireidError, match="neither"):
-        load_embedder(tmp_path)
+        load_model(tmp_path)
     shutil.copy(run / "run.json", tmp_path)
     with pytest.raises(VireidError, match="did not finish"):
-        load_embedder(tmp_path)
+        load_model(tmp_path)
     with pytest.raises(VireidError, match="--data"):
         export_run(run, data=tmp_path / "moved", out=tmp_path / "out")
 
 
 def test_images_of_another_size_are_refused(exported: Path) -> None:
     with pytest.raises(VireidError, match="resize"):
-        load_embedder(exported).embed(IMAGES[:, :-1], Modality.VISIBLE)
+        load_model(exported).embed(IMAGES[:, :-1], Modality.VISIBLE)
 
 
 def test_the_card_states_data_numbers_limits_and_use(run: Path, exported: Path) -> None:
     text = write_card(run).read_text()
     for heading in ("Data", "Numbers", "Limits", "Intended use", "Ethics", "Model"):
         assert f"## {heading}" in text
-    assert load_embedder(run).fingerprint in text
+    assert load_model(run).fingerprint in text
     assert "lowest" in (exported / "README.md").read_text()
+
+
+def test_an_export_is_evaluated_like_its_run(
+    run: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIREID_CACHE", str(run.parent / "cache"))
+    folder = tmp_path / "onnx"
+    shutil.copytree(exported, folder)
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(folder), "--data", str(run.parent / "set"), "--flip", "--against", str(run), "--json"])
+    assert not ended.value.code
+    printed = json.loads(capsys.readouterr().out)
+    kept = json.loads((folder / "evaluation" / "set" / "results.json").read_text())
+    assert kept == printed
+    own = evaluate([run], run.parent / "set", flip=True, cache=run.parent / "cache").to_dict()
+    plain = [line for line in own["results"] if line["feature"] == "after BNNeck"]  # an export has no other
+    assert [line["name"] for line in kept["results"]] == [line["name"] for line in plain]
+    for ours, theirs in zip(plain, kept["results"], strict=True):
+        assert theirs | {name: ours[name] for name in ("mean", "intervals", "per_trial", "cmc")} == ours | {
+            "worst_quantiles": theirs["worst_quantiles"]
+        }
+        assert theirs["mean"] == pytest.approx(ours["mean"], abs=0.05)
+    state = kept["runs"][0]
+    assert state["device"] == "ONNX Runtime, CPU"
+    assert {k: state[k] for k in ("name", "layout", "trial", "seed", "git", "versions")} == {
+        k: own["runs"][0][k] for k in ("name", "layout", "trial", "seed", "git", "versions")
+    }
+    page = re.sub(r"\s*<[^>]+>\s*", "|", (folder / "evaluation" / "set" / "report.html").read_text())
+    assert "Trained on 3 identities, tested on 3 it never saw" in page
+    assert "|response|" in page  # a heat map; of a run every stage has one
+    assert kept["against"]["run"] == "run (fp32)"
+
+
+def test_results_of_exports_are_not_pooled(run: Path, exported: Path) -> None:
+    with pytest.raises(VireidError, match="not a run; results of runs alone are pooled"):
+        evaluate([run, exported], run.parent / "set", cache=run.parent / "cache")
+
+
+def test_an_export_is_scored_under_corruption(run: Path, exported: Path, tmp_path: Path) -> None:
+    ours, theirs = score_models([run, exported], run.parent / "set", tmp_path)
+    assert [ours.run, theirs.run] == ["run", "onnx"]
+    assert theirs.clean.keys() == ours.clean.keys()
+    for name, corrupted in ours.corrupted.items():
+        for kind, levels in corrupted.items():
+            for one, other in zip(levels, theirs.corrupted[name][kind], strict=True):
+                assert one["map"] == pytest.approx(other["map"], abs=0.1)

@@ -10,7 +10,7 @@ import torch
 
 from tests.evaluation import datasets
 from tests.reference.metrics import loop
-from vireid.evaluation import RULES, Labels, evaluate, mixed_setting, settings_for
+from vireid.evaluation import RULES, Labels, mixed_setting, score_setting, settings_for
 from vireid.evaluation.analysis import analyse
 from vireid.evaluation.breakdown import breakdown
 from vireid.evaluation.calibration import calibrate
@@ -35,7 +35,7 @@ def pairs(trial: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg
 
 
 def test_rates_at_a_threshold_equal_counting() -> None:
-    found = analyse(FEATURES, evaluate(FEATURES, SETTING))
+    found = analyse(FEATURES, score_setting(FEATURES, SETTING))
     sides = [pairs(trial) for trial in range(10)]
     same, different = (np.concatenate(side) for side in zip(*sides, strict=True))
     points = [*found.thresholds.values(), found.equal_error, *found.det]
@@ -123,7 +123,7 @@ def loop_one(unit: torch.Tensor, row: int, gallery: list[int]) -> tuple[int, flo
 
 
 def test_analysis_is_json_and_complete() -> None:
-    result = evaluate(FEATURES, SETTING)
+    result = score_setting(FEATURES, SETTING)
     found = json.loads(json.dumps(analyse(FEATURES, result).to_dict()))
     assert set(found["thresholds"]) == {"0.01", "0.001", "0.0001"}
     assert len(found["worst_ranks"]) == 10

@@ -13,9 +13,9 @@ import torch
 from tests.evaluation import datasets
 from tests.reference.metrics import loop
 from tests.reference.reranking import k_reciprocal_distance
-from vireid.evaluation import Facts, comparability, evaluate, mixed_setting, pool, ranked_lists, settings_for
+from vireid.evaluation import Facts, comparability, mixed_setting, pool, ranked_lists, score_setting, settings_for
 from vireid.evaluation.ranked import Method
-from vireid.types import Features, Modality, VireidError
+from vireid.types import FeatureKind, Features, Modality, VireidError
 
 DATA = datasets.sysu(identities=range(1, 13), images=3)
 SETTING = settings_for(DATA)[0]
@@ -41,7 +41,7 @@ def reference(similarity: np.ndarray, query: Features, gallery: Features) -> dic
 
 
 def test_mean_and_deviation_equal_the_loop_over_trials() -> None:
-    result = evaluate(FEATURES, SETTING)
+    result = score_setting(FEATURES, SETTING)
     wanted = []
     for trial in range(10):
         query, gallery = trial_sides(trial)
@@ -57,7 +57,7 @@ def test_mean_and_deviation_equal_the_loop_over_trials() -> None:
 
 
 def test_reranked_numbers_are_those_of_the_reference_distances() -> None:
-    result = evaluate(FEATURES, SETTING, method="k-reciprocal")
+    result = score_setting(FEATURES, SETTING, method="k-reciprocal")
     query, gallery = trial_sides(4)
     distance = k_reciprocal_distance(query.embeddings.numpy(), gallery.embeddings.numpy())
     wanted = reference(-distance, query, gallery)
@@ -67,8 +67,8 @@ def test_reranked_numbers_are_those_of_the_reference_distances() -> None:
 
 
 def test_the_dictionary_states_every_fact_and_is_json() -> None:
-    facts = Facts(feature="before BNNeck", flip_averaging=True, checkpoint_rule="validation")
-    found = json.loads(json.dumps(evaluate(FEATURES, SETTING, facts=facts).to_dict()))
+    facts = Facts(FeatureKind.BEFORE_BNNECK, flip_averaging=True, checkpoint_rule="validation")
+    found = json.loads(json.dumps(score_setting(FEATURES, SETTING, facts=facts).to_dict()))
     assert {
         "protocol": "sysu",
         "search": "all",
@@ -94,32 +94,32 @@ def test_the_dictionary_states_every_fact_and_is_json() -> None:
 
 @pytest.mark.parametrize("method", get_args(Method))
 def test_every_way_of_ranking_is_named(method: Method) -> None:
-    assert evaluate(FEATURES, SETTING, method=method).method == method
+    assert score_setting(FEATURES, SETTING, method=method).method == method
 
 
 def test_an_unknown_way_of_ranking() -> None:
     with pytest.raises(VireidError, match="expected one of cosine, k-reciprocal, query-expansion, camera-aware, got x"):
-        evaluate(FEATURES, SETTING, method="x")  # type: ignore[arg-type]
+        score_setting(FEATURES, SETTING, method="x")  # type: ignore[arg-type]
 
 
 def test_warnings() -> None:
-    plain = evaluate(FEATURES, SETTING)
+    plain = score_setting(FEATURES, SETTING)
     assert plain.warnings == ("the gallery ranks 12 entries: rank-12 and beyond are 1 whatever the model",)
     one = replace(SETTING, trials=SETTING.trials[:1], official=False)
-    text = " | ".join(evaluate(FEATURES, one, method="k-reciprocal", facts=Facts(flip_averaging=True)).warnings)
+    text = " | ".join(score_setting(FEATURES, one, method="k-reciprocal", facts=Facts(flip_averaging=True)).warnings)
     for part in ("1 of the protocol's 10 trials", "not part of a published", "flip averaging", "k-reciprocal"):
         assert part in text
     cells = [(1, 1, Modality.VISIBLE, 1), (2, 1, Modality.INFRARED, 2), (2, 7, Modality.INFRARED, 3)]
     data = datasets.dataset("folder", cells)
-    dropped = evaluate(datasets.features(data), settings_for(data)[0])
+    dropped = score_setting(datasets.features(data), settings_for(data)[0])
     assert any("3 of 5 queries have no true match" in warning for warning in dropped.warnings)
     assert dropped.per_trial[0].valid_queries == 2
 
 
 def test_results_that_must_not_share_a_table() -> None:
-    official = evaluate(FEATURES, SETTING)
-    community = evaluate(FEATURES, settings_for(DATA, gallery_rule="community")[0])
-    reranked = evaluate(FEATURES, SETTING, method="k-reciprocal")
+    official = score_setting(FEATURES, SETTING)
+    community = score_setting(FEATURES, settings_for(DATA, gallery_rule="community")[0])
+    reranked = score_setting(FEATURES, SETTING, method="k-reciprocal")
     assert comparability([official, official]) == ()
     assert "gallery rules community and official" in comparability([official, community])[0]
     assert "cosine and k-reciprocal results are mixed" in comparability([official, reranked])[0]
@@ -128,22 +128,22 @@ def test_results_that_must_not_share_a_table() -> None:
 def test_pooling_splits() -> None:
     data = datasets.dataset("regdb", [(c, i, Modality(c - 1), 4) for i in range(8) for c in (1, 2)])
     setting = settings_for(data)[0]
-    first, second = (evaluate(datasets.features(data, noise=2, seed=seed), setting) for seed in (0, 1))
+    first, second = (score_setting(datasets.features(data, noise=2, seed=seed), setting) for seed in (0, 1))
     both = pool([first, second])
     assert both.mean["map"] == pytest.approx((first.mean["map"] + second.mean["map"]) / 2)
     assert both.to_dict()["trials"] == 2
     with pytest.raises(VireidError, match="got 2 kinds"):
-        pool([first, evaluate(datasets.features(data), setting, method="k-reciprocal")])
+        pool([first, score_setting(datasets.features(data), setting, method="k-reciprocal")])
 
 
 def test_features_of_another_data_set() -> None:
     with pytest.raises(VireidError, match="features: 10 rows, the setting needs more"):
-        evaluate(FEATURES[:10], SETTING)
+        score_setting(FEATURES[:10], SETTING)
 
 
 def test_mixed_search_skips_the_query_and_its_camera() -> None:
     setting = mixed_setting(DATA)
-    result = evaluate(FEATURES, setting)
+    result = score_setting(FEATURES, setting)
     assert not any("trials" in warning for warning in result.warnings)
     scores = result.trials[0]
     # Of 18 images of its identity a query may find the 15 of other cameras; cameras 2 and 3 lose each other's 3.
@@ -151,7 +151,7 @@ def test_mixed_search_skips_the_query_and_its_camera() -> None:
     assert torch.equal(scores.matches, expected)
     # Perfect features in both modalities find everything.
     perfect = Features(torch.eye(13)[FEATURES.identities], FEATURES.identities, FEATURES.cameras, FEATURES.modalities)
-    assert evaluate(perfect, setting).mean["minp"] == 1.0
+    assert score_setting(perfect, setting).mean["minp"] == 1.0
 
 
 def test_ranked_lists_leave_out_what_the_rule_removes() -> None:

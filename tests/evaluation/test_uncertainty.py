@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.evaluation import datasets
-from vireid.evaluation import evaluate, settings_for
+from vireid.evaluation import score_setting, settings_for
 from vireid.evaluation.metrics import QueryScores
 from vireid.evaluation.uncertainty import compare, intervals
 from vireid.types import Modality, VireidError
@@ -20,7 +20,7 @@ SETTING = settings_for(DATA)[0]
 
 
 def scores(noise: float, seed: int = 0) -> tuple[QueryScores, ...]:
-    return evaluate(datasets.features(DATA, noise=noise, seed=seed), SETTING).trials
+    return score_setting(datasets.features(DATA, noise=noise, seed=seed), SETTING).trials
 
 
 def test_interval_equals_resampling_one_identity_after_the_other() -> None:

@@ -6,25 +6,27 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from vireid.deploy.embedder import Vectors
+from vireid.deploy.embedder import Embedder, Vectors
 from vireid.gallery.records import Entry, GalleryInfo, Match, NewImage, Where
 from vireid.images import Pixels
-from vireid.types import Modality, VireidError
+from vireid.types import FeatureKind, Modality, VireidError
 
 CELLS = (6, 4)
 """Rows and columns of the mean colours that make a feature."""
 
 
-class FakeEmbedder:
+class FakeEmbedder(Embedder):
     """Features are an image's mean colours in a grid, without their mean; ``seconds`` is what a batch takes."""
 
     name = "fake"
     fingerprint = hashlib.sha256(b"fake").hexdigest()
     dimension = CELLS[0] * CELLS[1] * 3
-    height, width, resampling = 48, 24, "bilinear"
+    height, width = 48, 24
+    home = Path("nowhere")
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -37,6 +39,9 @@ class FakeEmbedder:
         means += 0.1 * int(modality) * np.cos(np.arange(self.dimension))  # the two streams differ
         means -= means.mean(axis=1, keepdims=True)
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+    def features(self, images: Pixels, modality: Modality, *, flip: bool = False) -> dict[FeatureKind, Vectors]:
+        raise NotImplementedError  # only evaluation asks for more than `embed`
 
     def response(self, images: Pixels, modality: Modality) -> Vectors:
         return np.asarray(self._means(images).mean(axis=3) / 255, np.float32)

@@ -89,7 +89,7 @@ def test_damage_is_one_line_that_says_what_to_do(runs: tuple[Path, Path], said, 
     (store / "entries.sqlite").write_bytes(good.replace(b"\xff\xd8\xff", b"\xff\xd8\xfe", 1))
     code, out, error = said("verify", store)
     assert (code, "6 images, 1 problems" in out) == (1, True)
-    assert re.fullmatch(rf"{store}/entries.sqlite: image [0-9a-f]{{64}}: .* changed on the disk; .*", error)
+    assert re.fullmatch(rf"{store}/entries.sqlite: image [0-9a-f]{{64}}: .* changed on disk; .*", error)
     (store / "entries.sqlite").write_bytes(b"x" * 10_000)
     expected = rf"vireid: {store}/entries.sqlite: damaged \(file is not a database\); restore it from a backup, or .*"
     for verb in (("verify", store), ("list", store), ("search", store, *query), ("remove", store, "--camera", "gate")):
@@ -171,7 +171,7 @@ def test_mistakes_are_one_line(runs: tuple[Path, Path], said, tmp_path: Path) ->
         (("remove", store, "--id", "ffffffffffff"), "no image in the gallery"),
         (("export", store, tmp_path / "out.csv"), ".parquet"),
         (("migrate", store, store), "already"),
-        (("migrate", store, store / "inner" / "sub"), "lies inside the gallery"),
+        (("migrate", store, store / "inner" / "sub"), ": inside the gallery"),
         (("list", store, "--limit", -5), "--limit"),
         (("list", store, "--limit", 10**23), "--limit"),
     ):

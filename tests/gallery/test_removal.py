@@ -113,7 +113,7 @@ def test_a_removal_that_another_process_hinders_is_one_line_and_changes_nothing(
     gallery.add(images)
     reader = sqlite3.connect(tmp_path / "store" / "entries.sqlite")
     reader.execute("SELECT * FROM images").fetchone()
-    with pytest.raises(VireidError, match="another process uses it") as error:
+    with pytest.raises(VireidError, match="another process is using it") as error:
         gallery.remove(Where(cameras=("c0",)))
     one_line(error)
     assert len(gallery.search(images[0].vector[None], 100)) == len(images)

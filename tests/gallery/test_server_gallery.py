@@ -110,7 +110,7 @@ class OldOrNew:
 )
 def test_half_precision_where_the_server_can_index_it(version: str, dtype: Any, kept: str) -> None:
     client: Any = OldOrNew(version)
-    settings = StoreSettings.of(ColourEmbedder(), dtype, None)
+    settings = StoreSettings.of(ColourEmbedder(), dtype)
     warned = pytest.warns(UserWarning, match=f"{version} cannot index float16; vectors are float32")
     with warned if kept != dtype else nullcontext():
         made = ServerGallery.create(client, "http://host:19530", "people", settings)

@@ -22,7 +22,7 @@ class Moody:
 
     def __init__(self, failures: int, message: str = "segment released: segment not loaded[segment=7]") -> None:
         self.failures, self.message = failures, message
-        settings = StoreSettings.of(ColourEmbedder(), "float32", None)
+        settings = StoreSettings.of(ColourEmbedder(), "float32")
         self.description = json.dumps({"vireid": settings.model_dump()})
 
     def has_collection(self, name: str, timeout: float) -> bool:

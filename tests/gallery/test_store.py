@@ -173,7 +173,7 @@ def test_a_store_without_its_journal_is_damaged_and_its_index_is_left_alone(tmp_
     index = {path: path.read_bytes() for path in (store / "index.db").rglob("*") if path.is_file()}
     for lost in (journal.unlink, lambda: journal.write_bytes(b"")):
         lost()
-        with pytest.raises(VireidError, match=r"entries.sqlite: the images of this gallery are not there") as error:
+        with pytest.raises(VireidError, match=r"entries.sqlite: the images of this gallery are missing") as error:
             store_of(open_gallery(str(store), create=ColourEmbedder())).problems()
         one_line(error)
     assert {path: path.read_bytes() for path in (store / "index.db").rglob("*") if path.is_file()} == index
@@ -196,7 +196,7 @@ def test_a_store_that_was_not_made_to_the_end_is_made_by_the_next_command(tmp_pa
     with pytest.raises(VireidError, match=r"neither empty nor a gallery"):
         open_gallery(str(store), create=ColourEmbedder())
     (store / "index.db").rename(tmp_path / "index.db")
-    with pytest.raises(VireidError, match=r"entries.sqlite: has images, but no store.json"):
+    with pytest.raises(VireidError, match=r"entries.sqlite: has images, but store.json is missing"):
         open_gallery(str(store), create=ColourEmbedder())
 
 

@@ -11,7 +11,7 @@ from tests.gallery.galleries import ColourEmbedder, colour_folder, picture
 from vireid.gallery.records import Gallery, NewImage
 from vireid.gallery.store import open_gallery
 from vireid.ingest import add as ingest
-from vireid.ingest.add import add_images, collect
+from vireid.ingest.add import add_sources, collect
 from vireid.ingest.sources import About, find_files
 from vireid.types import Modality, VireidError
 
@@ -19,7 +19,7 @@ DAY = About(Modality.VISIBLE, "gate", 1_700_000_000.0)
 
 
 def add(gallery: Gallery, *inputs: Path | str, about: About = DAY, **more: Path) -> ingest.Added:
-    return add_images(gallery, ColourEmbedder(), *collect(tuple(map(str, inputs)), about, **more))
+    return add_sources(gallery, ColourEmbedder(), *collect(tuple(map(str, inputs)), about, **more))
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ def test_an_interrupted_ingest_goes_on_without_embedding_again(
 
     monkeypatch.setattr(embedder, "embed", embed)
     with pytest.raises(KeyboardInterrupt):
-        add_images(gallery, embedder, *collect((str(folder),), DAY))
+        add_sources(gallery, embedder, *collect((str(folder),), DAY))
     assert gallery.info().images == 8
-    assert add_images(gallery, embedder, *collect((str(folder),), DAY)) == ingest.Added(2, 8, [])
+    assert add_sources(gallery, embedder, *collect((str(folder),), DAY)) == ingest.Added(2, 8, [])
     assert sizes == [4, 4, 0, 2]
 
 
@@ -175,10 +175,10 @@ def test_bad_videos_and_boxes_are_one_line(tmp_path: Path, gallery: Gallery) -> 
     bad = ("0,0,0,0,5", "-1,0,0,5,5", "0.5,0,0,5,5", "0,nan,0,5,5", "0,x,0,5,5")
     for cells in (*bad, "0,1e308,0,1e308,64", "1e300,0,0,5,5"):
         boxes.write_text(f"frame,x,y,w,h\n{cells}\n")
-        with pytest.raises(VireidError, match=r"boxes.csv:2: expected a frame"):
+        with pytest.raises(VireidError, match=r"boxes.csv:2: expected a frame >= 0"):
             add(gallery, film, boxes=boxes)
     boxes.write_text("frame,x,y,w,h\n")
-    with pytest.raises(VireidError, match=r"boxes.csv: no boxes"):
+    with pytest.raises(VireidError, match=r"boxes.csv: contains no boxes"):
         add(gallery, film, boxes=boxes)
     boxes.write_text("frame,x,y,w,h\n0,0,0,9,9\n")
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'vireid[video]'")

@@ -9,7 +9,7 @@ import pytest
 from tests.evaluation.datasets import features
 from tests.trees import write_manifest, write_text
 from vireid.data.layouts import open_dataset
-from vireid.evaluation import evaluate, settings_for
+from vireid.evaluation import score_setting, settings_for
 from vireid.layouts.manifest import MAX_LINE
 from vireid.synthetic import synthetic_set
 from vireid.training.split import fingerprint
@@ -137,7 +137,7 @@ def test_of_one_modality_every_image_is_searched_in_all_others(tmp_path: Path, m
     dataset = open_dataset(write_manifest(tmp_path, modalities=(modality,)))
     (setting,) = settings_for(dataset)
     assert setting.direction == f"{modality}-to-{modality}"
-    found = evaluate(features(dataset), setting).trials[0]
+    found = score_setting(features(dataset), setting).trials[0]
     assert found.matches.tolist() == [2] * 8  # by the other camera, of which there are two images
     assert found.candidates.tolist() == [6] * 8
 

@@ -12,7 +12,7 @@ import torch
 from tests.evaluation.datasets import features
 from tests.trees import write_image, write_market
 from vireid.data.layouts import open_dataset
-from vireid.evaluation import evaluate, settings_for
+from vireid.evaluation import score_setting, settings_for
 from vireid.synthetic import synthetic_set, write_tree
 from vireid.types import Features, Modality, VireidError
 
@@ -74,7 +74,7 @@ def test_queries_meet_the_gallery_alone_and_skip_their_camera(tmp_path: Path) ->
     (trial,) = setting.trials
     assert trial.query.tolist() == [0, 1, 2, 3]
     assert trial.gallery.tolist() == list(range(4, 13))
-    found = evaluate(features(dataset), setting).trials[0]
+    found = score_setting(features(dataset), setting).trials[0]
     assert found.matches.tolist() == [2, 2, 2, 2]  # of four images two are of the query's camera
     assert found.candidates.tolist() == [7, 7, 7, 7]
 
@@ -83,7 +83,7 @@ def test_numbers_are_those_of_a_plain_loop(tmp_path: Path) -> None:
     dataset = open_dataset(write_market(tmp_path, test=(1, 3, 4, 8), images=3, cameras=(1, 2, 5)))
     made: Features = features(dataset, noise=2.0)
     (setting,) = settings_for(dataset)
-    result = evaluate(made, setting)
+    result = score_setting(made, setting)
     unit = torch.nn.functional.normalize(made.embeddings)
     ranks, precisions = [], []
     for q in setting.trials[0].query:

@@ -12,7 +12,7 @@ from tests.tiny import tiny_run
 from tests.trees import write_folder
 from vireid.cli import main
 from vireid.report.evaluation import write_evaluation
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluation import evaluate
 from vireid.types import VireidError
 
 
@@ -25,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
 
 def test_one_run_against_another(runs: tuple[Path, list[Path]], tmp_path: Path) -> None:
     root, (first, second) = runs
-    evaluation = evaluate_runs([first], root, against=second, cache=tmp_path, device=torch.device("cpu"))
+    evaluation = evaluate([first], root, against=second, cache=tmp_path, device=torch.device("cpu"))
     results, page = write_evaluation(evaluation, tmp_path / "out")
     content, text = json.loads(results.read_text()), re.sub(r"\s*<[^>]+>\s*", "|", page.read_text())
     for title in ("Detection error trade-off", "Pair by pair", "Alarm thresholds", "Against the other run"):
@@ -74,17 +74,17 @@ def test_the_command_prints_the_difference_and_what_else_differs(
 def test_runs_that_see_other_test_images_are_not_compared(runs: tuple[Path, list[Path]], tmp_path: Path) -> None:
     first, second = runs[1]
     own = second.parent / "set"  # on their own set both see the identities that were held out
-    evaluate_runs([first], own, against=second, cache=tmp_path, device=torch.device("cpu"))
+    evaluate([first], own, against=second, cache=tmp_path, device=torch.device("cpu"))
     other = tiny_run(tmp_path, "schedule.epochs=1", "data.holdout=0.4", out="other")
     with pytest.raises(VireidError, match="on different queries or galleries"):
-        evaluate_runs([first], own, against=other, cache=tmp_path, device=torch.device("cpu"))
+        evaluate([first], own, against=other, cache=tmp_path, device=torch.device("cpu"))
 
 
 def test_the_mean_of_several_runs_has_intervals_and_worst_matches(
     runs: tuple[Path, list[Path]], tmp_path: Path
 ) -> None:
     root, both = runs
-    evaluation = evaluate_runs(both, root, cache=tmp_path, device=torch.device("cpu"))
+    evaluation = evaluate(both, root, cache=tmp_path, device=torch.device("cpu"))
     results, page = write_evaluation(evaluation, tmp_path / "out")
     content, text = json.loads(results.read_text()), re.sub(r"\s*<[^>]+>\s*", "|", page.read_text())
     assert content["analyses"] == {}

@@ -74,7 +74,7 @@ def test_a_study_trains_its_rows_and_compares_them(grid: Grid, tmp_path: Path) -
 
 def test_both_directions_of_one_search(grid: Grid) -> None:
     ways = both_ways(grid)
-    assert {search.search for search in ways.values()} == {"all"}
+    assert {search.name for search in ways.values()} == {"all"}
     assert [s.direction for s in ways.values()] == ["infrared-to-visible", "visible-to-infrared"]
     assert ways["back"].title == "All search, visible to infrared"
 

@@ -17,7 +17,7 @@ from vireid.reproduce.command import Reproduction, plan_reproduction, record, wi
 from vireid.reproduce.grid import Grid, make_grid, quick_overrides
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job
-from vireid.reproduce.measured import results_path
+from vireid.reproduce.measured import IDENTITIES, results_path
 from vireid.reproduce.plan import Planned, State, make_plan, run_state
 from vireid.reproduce.terminal import shown_plan
 from vireid.synthetic.standards import standard
@@ -68,7 +68,7 @@ def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> 
     assert str(grid.out / "runs") in "".join(lines[-2:])
     lines = plan_lines(grid, ("fig6",), ["finished"])
     assert lines[0].startswith("1 run on set")
-    assert any(line.startswith("all finished; runs lie in") for line in lines)
+    assert any(line.startswith("all finished; runs are in") for line in lines)
 
 
 def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
@@ -94,7 +94,7 @@ def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:
         info = {"recipe": each.recipe.to_dict(), "fingerprint": grid.fingerprint, "trial": None}
         write_json(folder / "run.json", info | {"training_seconds": seconds})
         if evaluation:
-            results = {"results": [{"method": "k-reciprocal"}], "evaluation_seconds": evaluation}
+            results = {"results": [{"method": "k-reciprocal"}], IDENTITIES: {}, "evaluation_seconds": evaluation}
             write_json(results_path(grid, each), results)
     plan = {planned.job.name: planned for planned in make_plan(grid, (plain, joint, method, *waiting))}
     assert [plan[each.name].state for each in (plain, joint, method)] == ["finished", "finished", "to evaluate"]
@@ -126,9 +126,9 @@ def test_the_command_refuses_in_one_line_and_leaves_what_is_there(
         (
             "table1",
             ["data.identities=16"],
-            r".*set: does not fit recipe small: .* have 5 .* \(data.identities=N or .*",
+            r".*set: does not fit recipe small: .* have 5 .* \(set data.identities=N or .*",
         ),
-        ("table1", [], rf"{folder}: holds a run of which schedule.lr was 0.5 and is now 0.01; delete the folder to .*"),
+        ("table1", [], rf"{folder}: holds a run whose schedule.lr was 0.5 and is now 0.01; delete the folder to .*"),
     ):
         with pytest.raises(SystemExit) as exit_:
             main(["reproduce", name, *where, *SMALL, *more])
@@ -171,7 +171,7 @@ def test_a_dry_run_creates_nothing(grid: Grid, capsys: pytest.CaptureFixture[str
         assert not exit_.value.code
         out = capsys.readouterr().out
         assert "0 finished, 14 to train, about" in out
-        assert ("not there yet and rendered first: synvi-1, 11,784 images" in out) == (not more)
+        assert ("will be rendered first: synvi-1, 11,784 images" in out) == (not more)
         assert not grid.out.exists()
 
 
@@ -192,7 +192,7 @@ def test_the_standard_set_is_rendered_between_the_plan_and_the_runs(
     other.mkdir(parents=True)
     write_json(other / "run.json", {"recipe": job.recipe.to_dict(), "fingerprint": "other", "trial": None})
     assert run_state(plan.grid, job) == "interrupted"
-    with pytest.raises(VireidError, match="data was other"):
+    with pytest.raises(VireidError, match="holds a run with data other"):
         with_images(plan)
     shutil.rmtree(other)
     ready = with_images(plan)

@@ -100,7 +100,7 @@ def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid
     with pytest.raises(VireidError, match=r"loss.identity was 0.7 and is now 1.0; delete the folder"):
         run_state(grid, job)
     write_json(path, info | {"fingerprint": "other"})
-    with pytest.raises(VireidError, match="data was other"):
+    with pytest.raises(VireidError, match="holds a run with data other"):
         run_state(grid, job)
 
 
@@ -155,7 +155,7 @@ def test_a_failed_run_takes_only_the_tables_it_belongs_to(
         error = capsys.readouterr().err.splitlines()[-1]
         assert error == (
             f"vireid: {grid.folder(baseline)}: its features are not finite; delete the folder to train it again, or "
-            "lower schedule.lr; not written: fig1; mend that and run the same command again"
+            "lower schedule.lr; not written: fig1; fix this and run the same command again"
         )
         assert run_state(grid, full) == run_state(grid, weakened) == "finished"
         assert (grid.out / "fig6" / "commands.txt").is_file()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.reference.reranking import k_reciprocal_distance
-from vireid.retrieval import KReciprocalRanking, neighbours, rerank
+from vireid.retrieval import KReciprocalRanking, neighbours, reranking
 from vireid.types import VireidError
 
 
@@ -44,8 +44,8 @@ def test_equals_the_reference_for_other_parameters(parameters: dict[str, float])
 
 def test_equals_the_reference_over_many_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "_TILE", 32)
-    monkeypatch.setattr(rerank, "_ROWS", 20)
-    monkeypatch.setattr(rerank, "_MEETINGS", 500)
+    monkeypatch.setattr(reranking, "_ROWS", 20)
+    monkeypatch.setattr(reranking, "_MEETINGS", 500)
     images = clusters(25, 8, 32, 1.5)
     compare(images[:90], images[90:])
 

@@ -56,7 +56,7 @@ def test_camera_correction_undoes_a_camera_offset() -> None:
 
 def test_one_camera_changes_nothing() -> None:
     query, gallery = unit(4, 0), unit(5, 1)
-    with pytest.warns(UserWarning, match="one camera a side"):
+    with pytest.warns(UserWarning, match="one camera per side"):
         ranking = CameraRanking(query, gallery, torch.full((4,), 6), torch.full((5,), 1))
     torch.testing.assert_close(ranking.block(0, 4), query @ gallery.T, atol=1e-6, rtol=0)
 

@@ -113,7 +113,7 @@ def test_a_gallery_that_hangs_holds_the_end_up_for_a_while_only(tmp_path: Path) 
         assert running.wait(60) == 1
         assert 9 < time.monotonic() - start < 20  # 5 s beyond the limit for connections, 5 s for what runs
         assert running.stderr is not None
-        assert "does not end; leaving without it" in running.stderr.read()
+        assert "does not end; exiting without it" in running.stderr.read()
 
 
 def test_slow_and_endless_senders_are_let_go(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_commands_reach_a_service_whose_certificate_an_authority_gave_to_another
         with pytest.raises(VireidError, match="certificate"):  # one of the same authority is not enough
             RemoteGallery(serving["url"], serving["token"], pinned(tmp_path / "other.pem")).info()
         chain.write_text("no certificate")
-        with pytest.raises(VireidError, match="start it again"):
+        with pytest.raises(VireidError, match="restart the service"):
             _service(store)
 
 

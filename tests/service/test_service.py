@@ -16,11 +16,14 @@ from httpx import Response
 from PIL import Image
 
 from tests.gallery.fakes import FakeEmbedder, MemoryGallery
+from tests.service.conftest import SESSION
 from tests.service.people import new_image, picture
 from tests.service.requests import files, id_of, one_line, search
-from vireid.gallery.answer import ask
+from vireid.deploy.load import load_model
+from vireid.gallery import search as search_gallery
 from vireid.gallery.records import NewImage, Where
 from vireid.gallery.schemas import decode, encode
+from vireid.service.app import ServiceSettings, create_app
 from vireid.types import Modality
 
 LAST_INSTANT = "9999-12-31T23:59:59.999999Z"
@@ -94,7 +97,7 @@ def test_tracks_are_whole_and_as_many_as_wanted_and_command_and_service_agree(
         groups = [[match, *match["group"]] for match in served]
         assert [len(group) for group in groups] == [12] * top
         more = {"top": top, "where": Where(), "rerank": False, "tracks": True}
-        answer, _ = ask(memory, model, tmp_path, [str(tmp_path / "a.png")], Modality.VISIBLE, **more)
+        answer = search_gallery(memory, model, tmp_path / "a.png", Modality.VISIBLE, **more)
         ids = [[match.entry.id for match in group] for group in answer.groups]
         assert [[match["entry"]["id"] for match in group] for group in groups] == ids
     assert last.entry.id in ids[0]
@@ -226,3 +229,19 @@ def test_a_deletion_that_was_meant_otherwise_is_refused(client: TestClient, memo
     assert "where.ids" in one_line(search(client, picture(0), where={"ids": []}), 422)
     assert one_line(client.post("/api/v1/delete", json=["c0"]), 422).startswith("body: ")
     assert len(memory.entries()) == 12
+
+
+def test_a_model_from_elsewhere_is_served_and_has_no_heat_maps(tmp_path: Path) -> None:
+    fake = FakeEmbedder()
+    model = load_model(fake.embed, {"height": fake.height, "width": fake.width, "name": "theirs"})
+    gallery = MemoryGallery(model)  # type: ignore[arg-type]
+    gallery.add([new_image(seed, model) for seed in range(4)])  # type: ignore[arg-type]
+    with TestClient(create_app(gallery, model, ServiceSettings(tmp_path, SESSION)), client=("127.0.0.1", 1)) as client:
+        client.headers["Authorization"] = f"Bearer {SESSION}"
+        assert client.get("/api/v1/gallery").json()["heatmaps"] is False
+        answer = search(client, picture(3)).json()
+        assert answer["matches"][0]["entry"]["id"] == id_of(3)
+        assert answer["answered_by"] == "theirs, cosine"
+        refused = one_line(search(client, picture(3), heatmaps=True), 409)
+        assert "heatmaps: this model has no response maps" in refused
+        assert "heatmaps" in one_line(client.get(f"/api/v1/images/{id_of(3)}/heatmap"), 409)

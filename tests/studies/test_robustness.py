@@ -8,7 +8,7 @@ from PIL import Image
 from tests.tiny import tiny_run
 from vireid.cli import main
 from vireid.studies import robustness as module
-from vireid.studies.robustness import RunScores, noise_table, score_runs
+from vireid.studies.robustness import RunScores, noise_table, score_models
 from vireid.types import VireidError
 
 STRENGTH_COUNT = 31
@@ -72,7 +72,7 @@ def test_two_runs_by_command_then_again_from_what_is_kept(
     asked: list[tuple[str, int]] = []
     found = module._Work.scores
     monkeypatch.setattr(module._Work, "scores", lambda self, *cell: asked.append(cell) or found(self, *cell))
-    again = score_runs(runs, tmp_path / "set", out)
+    again = score_models(runs, tmp_path / "set", out)
     assert len(asked) == 2  # the missing one and the one of another model
     assert json.loads(cells[5].read_text()) == kept
     for name, numbers in report["runs"]["run-1"].items():
@@ -80,13 +80,13 @@ def test_two_runs_by_command_then_again_from_what_is_kept(
         assert again[1].clean[name] == pytest.approx(clean)
     cells[5].write_text("{")
     with pytest.raises(VireidError, match=rf"{cells[5].name}: not JSON; expected a result of vireid noise"):
-        score_runs(runs, tmp_path / "set", out)
+        score_models(runs, tmp_path / "set", out)
     asked.clear()
-    score_runs(runs[:1], tmp_path / "set", out, gallery=True)
+    score_models(runs[:1], tmp_path / "set", out, gallery=True)
     assert len(asked) == STRENGTH_COUNT  # corrupted galleries are other results
 
 
 def test_runs_must_differ_in_name(tmp_path: Path) -> None:
     for folders in ([], [tmp_path / "a" / "run", tmp_path / "b" / "run"]):
-        with pytest.raises(VireidError, match="noise: expected one or more run folders of different names"):
-            score_runs(folders, None, tmp_path)
+        with pytest.raises(VireidError, match="noise: expected one or more models of different names"):
+            score_models(folders, None, tmp_path)

@@ -29,7 +29,7 @@ def sysu(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "usable_cores", lambda: 2)
     monkeypatch.setattr(workers, "PIXELS_WORTH_A_PROCESS", 1)
 
 

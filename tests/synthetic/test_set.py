@@ -285,7 +285,7 @@ def test_an_empty_list_gives_no_pictures_and_unequal_lists_an_error() -> None:
     assert render([], [], Spectrum.VISIBLE, 16, 8).shape == (0, 16, 8, 3)
     with pytest.raises(VireidError, match="views: expected one for each of the 2 people, got 1"):
         render(people, views[:1], Spectrum.VISIBLE, 16, 8)
-    with pytest.raises(VireidError, match="before the camera"):
+    with pytest.raises(VireidError, match="in front of the camera"):
         render(people, [views[0], replace(views[1], place=(0.0, -2.0))], Spectrum.VISIBLE, 16, 8)
     with pytest.raises(VireidError, match="at least 8 pixels"):
         render(people, views, Spectrum.VISIBLE, 4, 4)

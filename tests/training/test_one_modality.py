@@ -15,7 +15,7 @@ from vireid.config import Recipe
 from vireid.data.layouts import open_dataset
 from vireid.models.network import build_network
 from vireid.recipes import load_recipe
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluation import evaluate
 from vireid.training.checkpoint import MODEL, load_run
 from vireid.training.run import train
 from vireid.types import Dataset, VireidError
@@ -49,7 +49,7 @@ def test_the_visible_stream_is_trained_and_the_other_left_alone(run: Path) -> No
 
 
 def test_it_is_evaluated_by_the_sets_protocol(run: Path, market: Dataset, tmp_path: Path) -> None:
-    evaluation = evaluate_runs([run], market.root, cache=tmp_path)
+    evaluation = evaluate([run], market.root, cache=tmp_path)
     assert {result.setting.name for result in evaluation.results} == {"market visible-to-visible"}
     assert evaluation.results[0].trials[0].valid.all()
 

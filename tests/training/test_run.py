@@ -19,13 +19,13 @@ from vireid.losses.objective import Objective
 from vireid.models.network import build_network
 from vireid.training import checkpoint as checkpoints_module
 from vireid.training.checkpoint import checkpoints, load_run, save_checkpoint
-from vireid.training.features import embed
+from vireid.training.features import network_features
 from vireid.training.loop import Loop
 from vireid.training.monitor import Monitor
 from vireid.training.run import train
 from vireid.training.schedule import make_optimizer
 from vireid.training.split import split_training
-from vireid.types import Features, VireidError
+from vireid.types import FeatureKind, Features, VireidError
 
 
 def losses(run: Path) -> list[dict[str, Any]]:
@@ -212,8 +212,8 @@ def test_training_brings_the_modalities_of_a_person_together(tmp_path: Path) -> 
     samples = split_training(open_dataset(tmp_path / "set"), 0.5, 0, 0)[0]
     store = PixelStore.build(samples, 48, 32, cache=tmp_path / "cache")
     untrained = build_network(run.recipe.model, 10).eval()
-    assert rank1(embed(run.network, store, samples)["after BNNeck"]) >= 0.9
-    assert rank1(embed(untrained, store, samples)["after BNNeck"]) < 0.4
+    assert rank1(network_features(run.network, store, samples)[FeatureKind.AFTER_BNNECK]) >= 0.9
+    assert rank1(network_features(untrained, store, samples)[FeatureKind.AFTER_BNNECK]) < 0.4
 
 
 def rank1(features: Features) -> float:

@@ -13,32 +13,32 @@ from cyclopts import App, CycloptsError
 import vireid
 from vireid.types import VireidError
 
-# Read when PyTorch is first imported: threads that wait spin for microseconds and then sleep. A little slower than
-# endless spinning on an idle machine, much faster where another process wants the core (docs/performance.md).
+# Read when PyTorch is first imported: waiting threads spin for microseconds and then sleep. This is a little slower
+# than endless spinning on an idle machine, but much faster if another process wants the core (docs/performance.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 VERBS = {
-    "demo": ("runs:demo", "Render a day-and-night set, train the full method on it, evaluate it, write a report."),
+    "demo": ("runs:demo", "Render a day-and-night set, train the full method on it, evaluate it and write a report."),
     "data": ("data:data", "Check a data set, or render a synthetic one."),
     "train": ("train:train", "Train a recipe on a data set's training identities."),
-    "evaluate": ("runs:evaluate", "Evaluate a run, or the mean of several, and write results and a report."),
-    "score": ("runs:score", "Score features of any model: CMC, mAP and mINP of queries against a gallery."),
+    "evaluate": ("runs:evaluate", "Evaluate a model, or the mean of several runs, and write results and a report."),
+    "score": ("runs:score", "Score the features of any model: CMC, mAP and mINP of queries against a gallery."),
     "embed": ("runs:embed", "Write the features of a data set's test part, or of loose images."),
     "cost": ("runs:cost", "Print parameters, multiply-accumulates, peak memory and speed of embedding (Table 2)."),
     "export": ("deploy:export", "Write a run in another format, after comparing its features with PyTorch's."),
-    "gallery": ("gallery:gallery", "Keep embedded images, and find a person among them."),
+    "gallery": ("gallery:gallery", "Manage a gallery of embedded images, and find a person in it."),
     "serve": ("serve:serve", "Serve a gallery: a page to search with, and a REST interface."),
-    "token": ("serve:token", "Create, list and revoke the tokens that a service asks for."),
+    "token": ("serve:token", "Create, list and revoke the tokens for a service."),
     "reproduce": ("reproduce:reproduce", "Train what a table or figure of the paper needs, and write it."),
-    "noise": ("studies:noise", "Score runs under noise, blur, low light, occlusion, JPEG and fog."),
+    "noise": ("studies:noise", "Score models under noise, blur, low light, occlusion, JPEG and fog."),
     "scale": ("studies:scale", "Measure time and memory of ranking, scoring and re-ranking against gallery size."),
     "tune": ("studies:tune", "Search a recipe's settings on held-out training identities."),
 }
-"""Where each verb is, and the line about it that `vireid --help` shows without loading it."""
+"""The place of each verb, and its line in `vireid --help`, which is shown without loading the verb."""
 
 
 def make_app(verb: str | None = None) -> App:
-    """Return the command line. ``verb`` is the one that was typed: its help is its docstring, and not one line."""
+    """Return the command line. ``verb`` is the verb typed, whose help is its docstring instead of one line."""
     app = App(
         name="vireid",
         help="Find the same person across day and night cameras: visible-infrared person re-identification.",
@@ -62,7 +62,7 @@ def _more_help(verb: str) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit 2 with one line on a user's mistake, 130 when interrupted, 141 when nobody reads."""
+    """Run the command line; exit 2 with one line for a user error, 130 if interrupted, 141 if output is not read."""
     words = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = lambda message, *_: print(f"vireid: warning: {message}", file=sys.stderr)
     try:
@@ -77,19 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         how = " with --resume" if list(words[:1]) == ["train"] else ""
         _fail(f"interrupted; run the same command again{how} to resume", 130)
     except OSError as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():  # as of `vireid score ... | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        if isinstance(error, BrokenPipeError) and _nobody_reads():  # for example `vireid score ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at exit
             sys.exit(141)
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path and its permissions", 2)
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # PyTorch's, which need not have been loaded
+        if type(error).__name__ != "OutOfMemoryError":  # PyTorch's, which may not be loaded
             raise
         _fail("out of GPU memory; lower data.identities, data.images or the image size", 2)
     sys.exit(status or 0)
 
 
 def _nobody_reads() -> bool:
-    """Whether standard output is a pipe whose reader has gone; a pipe to a worker can break, too."""
+    """Return whether standard output is a pipe whose reader has gone; a pipe to a worker can break, too."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))

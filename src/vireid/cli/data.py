@@ -1,4 +1,4 @@
-"""The verbs on data sets."""
+"""The verb `data` and its subcommands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def data_check(
 ) -> int:
     """Recognise the layout, count against the published sizes, open every image, list what is wrong.
 
-    Exit status 1 where something is wrong. Example: `vireid data check ~/data/SYSU-MM01`
+    Exit status 1 if there are problems. Example: `vireid data check ~/data/SYSU-MM01`
     """
     from vireid.data.check import check
     from vireid.report.terminal import check_tables
@@ -59,14 +59,14 @@ def data_render(
         Literal["near", "thermal"] | None,
         Parameter(help="Infrared spectrum; by default thermal for regdb, else near."),
     ] = None,
-    masks: Annotated[bool, Flag, Parameter(help="Silhouettes of the people, as files beside the images.")] = False,
+    masks: Annotated[bool, Flag, Parameter(help="Masks of the people, as files beside the images.")] = False,
     standard: Annotated[
-        str | None, Parameter(help="Name of a standard set, synvi-1, which decides everything but the folder.")
+        str | None, Parameter(help="Name of a standard set (synvi-1), which decides everything but the folder.")
     ] = None,
 ) -> None:
     """Render a synthetic day-and-night set in the layout and, by default, the size of a real one.
 
-    An interrupted command goes on where it stopped when it is given again.
+    To resume an interrupted command, run it again.
 
     Example: `vireid data render synthetic --like regdb --ids 40`
     """
@@ -85,7 +85,7 @@ def data_render(
         masks=masks,
     )
     if standard is not None and settings != synthetic_set():
-        raise VireidError("standard: decides everything but the folder; leave the other options out")
+        raise VireidError("standard: decides everything but the folder; leave out the other options")
     with bars() as bar:
         if standard is not None:
             write_standard(out, standard, bar("images rendered"))

@@ -1,4 +1,4 @@
-"""The verb that ships a run."""
+"""The verb `export`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def export(
         Parameter(help="Folder to write or replace; `RUN/onnx` or `RUN/onnx-int8` by default."),
     ] = None,
     data: Annotated[
-        Path | None, Parameter(help="Root folder of the run's data set; by default where it was in training.")
+        Path | None, Parameter(help="Root folder of the run's data set; by default its place in training.")
     ] = None,
 ) -> None:
     """Write a run as ONNX files, after comparing their features with PyTorch's on test images.

@@ -1,4 +1,4 @@
-"""The verbs on galleries."""
+"""The verb `gallery` and its subcommands."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from vireid.types import Modality
 if TYPE_CHECKING:
     from vireid.gallery.records import Gallery, Where
 
-gallery = App(name="gallery", help="Keep embedded images, and find a person among them.")
+gallery = App(name="gallery", help="Manage a gallery of embedded images, and find a person in it.")
 
 Store = Annotated[str, Parameter(help="Gallery: a folder, or http://host:19530/COLLECTION of a Milvus server.")]
-Model = Annotated[
-    Path | None, Parameter(help="Run or exported model; needed for the first add only, the gallery remembers it.")
+Remembered = Annotated[
+    str | None, Parameter(help="Run or other model; required only for the first add, later the gallery's own.")
 ]
 Kind = Literal["visible", "infrared"]
 From = Annotated[str | None, Parameter(name="--from", help="Earliest time, such as 2024-05-01T12:00:00Z.")]
-To = Annotated[str | None, Parameter(name="--to", help="Time before which the images were taken.")]
+To = Annotated[str | None, Parameter(name="--to", help="Time before which the images were taken, such as 2024-05-02.")]
 Cameras = Annotated[tuple[str, ...], Parameter(name="--camera", negative="", help="Camera of the images; repeatable.")]
 Tracks = Annotated[tuple[str, ...], Parameter(name="--track", negative="", help="Track of the images; repeatable.")]
-OfKind = Annotated[Kind | None, Parameter(help="Modality of the images, where only one is meant.")]
+OfKind = Annotated[Kind | None, Parameter(help="Modality of the images, visible and infrared by default.")]
 
 
 @contextmanager
@@ -68,11 +68,11 @@ def _where(
 def add(
     store: Store,
     *images: Annotated[str, Parameter(help="Image files, folders, quoted patterns; or one video with --boxes.")],
-    model: Model = None,
+    model: Remembered = None,
     modality: Annotated[Kind | None, Parameter(help="Modality of the images; a manifest may give it instead.")] = None,
     camera: Annotated[str, Parameter(help="Name of the camera.")] = "",
     time: Annotated[
-        str | None, Parameter(help="Time of the images or of a video's first frame, 2024-05-01T12:00:00Z.")
+        str | None, Parameter(help="Time of the images or of a video's first frame, such as 2024-05-01T12:00:00Z.")
     ] = None,
     track: Annotated[str | None, Parameter(help="Name of the track.")] = None,
     manifest: Annotated[Path | None, Parameter(help="CSV or Parquet: path, modality, camera, time, track.")] = None,
@@ -82,25 +82,25 @@ def add(
     ] = "float16",
     as_json: Json = False,
 ) -> int:
-    """Embed images and add them; go on where an interrupted command stopped; report unreadable ones at the end.
+    """Embed images and add them to a gallery; resume an interrupted add; report unreadable images at the end.
 
-    Exit status 1 where an image could not be read. Example:
+    Exit status 1 if an image could not be read. Example:
     `vireid gallery add yard day/ --model runs/demo --modality visible --camera gate`
     """
     from vireid.gallery.answer import model_of
     from vireid.gallery.store import open_gallery
     from vireid.gallery.times import parse_time
-    from vireid.ingest.add import add_images, collect
+    from vireid.ingest.add import add_sources, collect
     from vireid.ingest.sources import About
 
     kind = None if modality is None else Modality[modality.upper()]
     about = About(kind, camera, None if time is None else parse_time(time, "--time"), track)
     sources, total = collect(images, about, manifest, boxes)
-    embedder, folder = model_of(store, model)
-    opened = open_gallery(store, create=embedder, folder=folder, dtype=dtype)
+    embedder = model_of(store, model)
+    opened = open_gallery(store, create=embedder, dtype=dtype)
     try:
         with bars() as bar:
-            result = add_images(opened, embedder, sources, total, bar("images"))
+            result = add_sources(opened, embedder, sources, total, bar("images"))
     finally:
         opened.close()
     if as_json:
@@ -124,7 +124,7 @@ def list_(
     limit: Annotated[int, Parameter(validator=Number(gte=0, lte=10**9), help="Largest number of lines to show.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Show what a gallery holds: model, cameras, times, and its entries in the order of their ids.
+    """Show the contents of a gallery: model, cameras, times, and its entries sorted by id.
 
     Example: `vireid gallery list yard --camera gate --from 2024-05-01`
     """
@@ -149,9 +149,9 @@ def remove(
     start: From = None,
     stop: To = None,
 ) -> None:
-    """Delete images with their vectors and thumbnails, for good; all restrictions given have to hold.
+    """Delete images with their vectors and thumbnails for good; every option given narrows the selection.
 
-    Example, for keeping four weeks: `vireid gallery remove yard --to 2024-05-01`
+    Example, to delete everything before May: `vireid gallery remove yard --to 2024-05-01`
     """
     from vireid.gallery.query import whole_id
 
@@ -163,9 +163,9 @@ def remove(
 
 @gallery.command
 def verify(store: Store) -> int:
-    """Read a whole gallery and report what is damaged.
+    """Read a whole gallery and report damage.
 
-    Exit status 1 where something is. Example: `vireid gallery verify yard`
+    Exit status 1 if something is damaged. Example: `vireid gallery verify yard`
     """
     from vireid.gallery.store import store_of
 
@@ -180,7 +180,7 @@ def verify(store: Store) -> int:
 
 @gallery.command
 def compact(store: Store) -> None:
-    """Give the space of removed images back, and make the search index of a folder anew.
+    """Free the space of removed images, and rebuild the search index of a folder.
 
     Example: `vireid gallery compact yard`
     """
@@ -192,8 +192,8 @@ def compact(store: Store) -> None:
 
 
 @gallery.command
-def export(store: Store, out: Annotated[Path, Parameter(help="File to write, .parquet.")]) -> None:
-    """Write all entries, vectors and thumbnails into a Parquet file for other programs.
+def export(store: Store, out: Annotated[Path, Parameter(help="Parquet file to write, .parquet.")]) -> None:
+    """Write all entries, vectors and thumbnails to a Parquet file for other programs.
 
     Example: `vireid gallery export yard yard.parquet`
     """
@@ -206,7 +206,7 @@ def export(store: Store, out: Annotated[Path, Parameter(help="File to write, .pa
 
 @gallery.command
 def migrate(store: Store, target: Annotated[str, Parameter(help="Place of the copy: a folder or a server.")]) -> None:
-    """Copy a gallery to another place and compare the copy, image by image; the old one stays.
+    """Copy a gallery to another place and compare the copy image by image; the original stays.
 
     Example: `vireid gallery migrate yard http://localhost:19530/yard`
     """
@@ -228,34 +228,33 @@ def search(
     *images: Annotated[str, Parameter(help="Images of one person: files, folders or quoted patterns.")],
     modality: Annotated[Kind, Parameter(help="Modality of the query images.")],
     top: Annotated[int, Parameter(help="Number of matches to show.")] = 20,
-    model: Model = None,
+    model: Remembered = None,
     camera: Cameras = (),
     not_camera: Annotated[tuple[str, ...], Parameter(negative="", help="Camera to leave out; repeatable.")] = (),
     start: From = None,
     stop: To = None,
     rerank: Annotated[bool, Flag, Parameter(help="k-reciprocal re-ranking of a shortlist.")] = False,
-    by_track: Annotated[bool, Flag, Parameter(help="Tracks instead of images in the answer.")] = False,
+    by_track: Annotated[bool, Flag, Parameter(help="Tracks instead of images as matches.")] = False,
     as_json: Json = False,
-    html: Annotated[Path | None, Parameter(help="HTML page to write, with the pictures.")] = None,
+    html: Annotated[Path | None, Parameter(help="HTML page to write, with pictures.")] = None,
 ) -> None:
     """Find a person: rank the gallery by similarity to one or several images of them.
 
     Example: `vireid gallery search yard night.png --modality infrared --top 20 --not-camera gate`
     """
-    from vireid.gallery.answer import ask, model_of
+    from vireid.gallery.answer import model_of
+    from vireid.gallery.answer import search as run_search
     from vireid.gallery.display import answer_table, write_page
     from vireid.gallery.store import open_gallery
 
     where = _where(None, camera, start, stop, not_cameras=not_camera)
-    embedder, folder = model_of(store, model)
+    embedder = model_of(store, model)
     opened = open_gallery(store, create=embedder)
     kind = Modality[modality.upper()]
     try:
-        answer, pictures = ask(
-            opened, embedder, folder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track
-        )
+        answer = run_search(opened, embedder, images, kind, top=top, where=where, rerank=rerank, tracks=by_track)
         if html is not None:
-            write_page(html, answer, pictures, opened)
+            write_page(html, answer, opened)
     finally:
         opened.close()
     if as_json:

@@ -1,4 +1,4 @@
-"""Options that several verbs share, progress bars, tables and JSON. Imports what every verb needs and no more."""
+"""Options that several verbs share, progress bars, tables and JSON. Imports only what every verb needs."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="JSON instead 
 Recipe = Annotated[str, Parameter(help="YAML file, or name of a shipped recipe (`vireid train --help` lists them).")]
 Overrides = Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields.")]
 Run = Annotated[Path, Parameter(help="Run folder that `vireid train` wrote.")]
-Model = Annotated[Path, Parameter(help="Run folder of `vireid train`, or exported folder of `vireid export`.")]
+Model = Annotated[
+    str, Parameter(help="Run folder, exported folder, ONNX file or folder with a card, or package.module:function.")
+]
 Rerank = Annotated[bool, Flag, Parameter(help="Additional lines with k-reciprocal re-ranking.")]
 ExpandQueries = Annotated[bool, Flag, Parameter(help="Additional lines with query expansion.")]
 CameraAware = Annotated[bool, Flag, Parameter(help="Additional lines with similarities corrected per camera pair.")]
 
 _PIPED_WIDTH = 160
-"""Columns of a table where standard output is no terminal."""
+"""Columns of a table if standard output is not a terminal."""
 
 
 def beside(rerank: bool, expand_queries: bool, camera_aware: bool) -> tuple[Method, ...]:
-    """Return the ways of ranking that were asked for beside the plain one."""
+    """Return the requested ranking methods besides the plain one."""
     asked: dict[Method, bool] = {
         "k-reciprocal": rerank,
         "query-expansion": expand_queries,
@@ -52,7 +54,7 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def print_tables(*tables: RenderableType) -> None:
-    """Print tables to standard output, wide where that is a file or a pipe."""
+    """Print tables to standard output, wide if that is a file or a pipe."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
@@ -62,7 +64,7 @@ def print_tables(*tables: RenderableType) -> None:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress on standard error: bars on a terminal, elsewhere one line for each finished piece of work."""
+    """Show progress on standard error: bars on a terminal, else one line for each finished piece of work."""
     if not sys.stderr.isatty():
         yield _line
         return

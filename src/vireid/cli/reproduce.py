@@ -1,4 +1,4 @@
-"""The verb that repeats the paper."""
+"""The verb `reproduce`."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ def reproduce(
         str | None, Parameter(help="Recipe of the full method; by default small on rendered sets, else the layout's.")
     ] = None,
     seeds: Annotated[
-        int | None, Parameter(help="Runs of each row; by default 3, on RegDB one for each of the 10 splits.")
+        int | None, Parameter(help="Number of runs of each row; by default 3, on RegDB one for each of the 10 splits.")
     ] = None,
     gallery: Annotated[
         Literal["official", "community"] | None,
         Parameter(help="Rule that draws SYSU-MM01 galleries; by default official where rand_perm_cam.mat is."),
     ] = None,
-    quick: Annotated[bool, Flag, Parameter(help="A fifth of the epochs and one seed; results say so.")] = False,
+    quick: Annotated[
+        bool, Flag, Parameter(help="Short training with a fifth of the epochs and one seed; results say so.")
+    ] = False,
     out: OutOption = Path("reproduce"),
     dry_run: Annotated[bool, Flag, Parameter(help="Plan only; nothing is trained or written.")] = False,
 ) -> None:
     """Train what a table or figure of the paper needs, and write it with the printed numbers beside ours.
 
-    Finished runs are used, interrupted ones go on; the same command in a second terminal shares the work.
+    Finished runs are reused, interrupted ones are resumed; the same command in a second terminal shares the work.
 
     Example: `vireid reproduce table1 --seeds 3`
     """

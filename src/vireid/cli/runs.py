@@ -1,4 +1,4 @@
-"""The verbs on runs and features."""
+"""The verbs `demo`, `evaluate`, `score`, `cost` and `embed`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from vireid.cli.options import (
     Overrides,
     OwnData,
     Rerank,
-    Run,
     bars,
     beside,
     print_json,
@@ -32,7 +31,7 @@ from vireid.types import Modality, VireidError
 def demo(
     *, out: Annotated[Path, Parameter(help="Run folder; the rendered set lies beside it.")] = Path("runs/demo")
 ) -> None:
-    """Render a synthetic day-and-night set, train the full method on it, evaluate it both ways, write a report.
+    """Render a day-and-night set, train the full method on it, evaluate it in both directions and write a report.
 
     Example: `vireid demo`
     """
@@ -53,15 +52,15 @@ def demo(
 
 
 def evaluate(
-    *folders: Run,
+    *models: Model,
     data: OwnData = None,
     out: Annotated[
-        Path | None, Parameter(help="Folder of results.json and report.html; `RUN/evaluation/DATA` by default.")
+        Path | None, Parameter(help="Folder of results.json and report.html; `MODEL/evaluation/DATA` by default.")
     ] = None,
     trial: Annotated[int | None, Parameter(help="RegDB split; by default the run's own.")] = None,
     gallery: Annotated[
         Literal["official", "community"] | None,
-        Parameter(help="Rule that draws SYSU-MM01 galleries; by default official where rand_perm_cam.mat is."),
+        Parameter(help="Rule that draws SYSU-MM01 galleries; by default official if rand_perm_cam.mat exists."),
     ] = None,
     multi_shot: Annotated[bool, Flag, Parameter(help="Additional lines for multi-shot galleries (SYSU-MM01).")] = False,
     flip: Annotated[bool, Flag, Parameter(help="Additional lines with flip averaging.")] = False,
@@ -69,27 +68,26 @@ def evaluate(
     expand_queries: ExpandQueries = False,
     camera_aware: CameraAware = False,
     against: Annotated[
-        Path | None, Parameter(help="Run to test the first one against, by a sign-flip test over identities.")
+        str | None, Parameter(help="Model to test the first one against, by a sign-flip test over identities.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a run, or the mean of several, on a data set's test identities, and write results and a report.
+    """Evaluate a model, or the mean of several runs, on a data set's test identities, and write results and a report.
 
     Example: `vireid evaluate runs/regdb-dfw-trial1 runs/regdb-dfw-trial2 --data ~/data/RegDB --rerank`
     """
     from vireid.deploy.card import write_card
+    from vireid.deploy.run import RunEmbedder
     from vireid.report.details import against_table
     from vireid.report.evaluation import write_evaluation
     from vireid.report.terminal import plain_table, result_tables
-    from vireid.runs.evaluate import evaluate_runs
+    from vireid.runs.evaluation import evaluate as run_evaluation
 
-    if not folders:
-        raise VireidError(
-            "evaluate: expected at least one run folder, for example vireid evaluate runs/demo --data PATH"
-        )
+    if not models:
+        raise VireidError("evaluate: expected at least one model, for example vireid evaluate runs/demo --data PATH")
     with bars() as bar:
-        evaluation = evaluate_runs(
-            folders,
+        evaluation = run_evaluation(
+            models,
             data,
             trial=trial,
             gallery=gallery,
@@ -99,8 +97,10 @@ def evaluate(
             against=against,
             progress=bar("images"),
         )
-    results, page = write_evaluation(evaluation, out or folders[0] / "evaluation" / evaluation.dataset.name)
-    write_card(folders[0])
+    model = evaluation.models[0]
+    results, page = write_evaluation(evaluation, out or model.home / "evaluation" / evaluation.dataset.name)
+    if isinstance(model, RunEmbedder):
+        write_card(model.home)
     if as_json:
         print_json(evaluation.to_dict())
     else:
@@ -119,7 +119,7 @@ def score(
     camera_aware: CameraAware = False,
     as_json: Json = False,
 ) -> None:
-    """Score features of any model: CMC, mAP and mINP of one query set against one gallery.
+    """Score the features of any model: CMC, mAP and mINP of one query set against one gallery.
 
     Example: `vireid score features.npz --protocol sysu --json`
     """
@@ -165,16 +165,16 @@ def cost(
 def embed(
     model: Model,
     source: Annotated[Path, Parameter(help="Data set; or, with --modality, an image or a folder of images.")],
-    out: Annotated[Path, Parameter(help="File to write, .npz.")],
+    out: Annotated[Path, Parameter(help="Feature file to write, .npz.")],
     *,
     modality: Annotated[Literal["visible", "infrared"] | None, Parameter(help="Modality of loose images.")] = None,
-    flip: Annotated[bool, Flag, Parameter(help="Average over the image and its mirror image.")] = False,
+    flip: Annotated[bool, Flag, Parameter(help="Averaging over each image and its mirror image.")] = False,
 ) -> None:
     """Write the features of a data set's test part, or of loose images.
 
     Example: `vireid embed runs/demo photos/ features.npz --modality visible`
     """
-    from vireid.runs.embed import write_features
+    from vireid.runs.features import write_features
 
     kind = None if modality is None else Modality[modality.upper()]
     with bars() as bar:

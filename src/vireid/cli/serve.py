@@ -1,4 +1,4 @@
-"""The verbs of the search service."""
+"""The verbs `serve` and `token`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from vireid.types import Modality, VireidError
 
 Store = Annotated[str, Parameter(help="Gallery: a folder, or the URL of a Milvus server.")]
 
-token = App(name="token", help="Create, list and revoke the tokens that a service asks for.")
+token = App(name="token", help="Create, list and revoke the tokens for a service.")
 
 
 def serve(
     store: Store,
     *,
-    model: Annotated[Path, Parameter(help="Run folder or exported model that the gallery was filled by.")],
-    host: Annotated[str, Parameter(help="Address to listen on; any but this machine's own requires tokens.")] = (
+    model: Annotated[str, Parameter(help="Run or other model that filled the gallery.")],
+    host: Annotated[str, Parameter(help="Address to listen on; any address but the loopback requires tokens.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, Parameter(help="Port to listen on; 0 takes a free one.")] = 8765,
     certificate: Annotated[Path | None, Parameter(help="Certificate chain in PEM, for TLS.")] = None,
     key: Annotated[Path | None, Parameter(help="Private key of the certificate in PEM.")] = None,
-    queue: Annotated[int, Parameter(help="Most requests at a time; further ones get status 429.")] = 64,
+    queue: Annotated[int, Parameter(help="Largest number of concurrent requests; further ones get status 429.")] = 64,
 ) -> None:
     """Serve a gallery: a page to search with, and a REST interface described at /docs.
 
@@ -39,14 +39,14 @@ def serve(
         from vireid.service.server import serve as run
     except ImportError as error:
         raise VireidError(f"{error.name} is not installed: install with pip install 'vireid[search]'") from error
-    from vireid.deploy.load import load_embedder
+    from vireid.deploy.load import load_model
     from vireid.gallery.store import open_gallery
     from vireid.gallery.thresholds import score_thresholds
     from vireid.service.tokens import state_folder
 
     address = Address(host, port, certificate, key)
-    embedder = load_embedder(model)
-    thresholds = {str(modality): score_thresholds(model, modality) for modality in Modality}
+    embedder = load_model(model)
+    thresholds = {str(modality): score_thresholds(embedder.home, modality) for modality in Modality}
     gallery = open_gallery(store, through_service=False)
     try:
         settings = ServiceSettings(state_folder(store), thresholds=thresholds, limits=Limits(queue=queue))
@@ -62,11 +62,11 @@ def token_add(
     *,
     role: Annotated[
         Literal["search", "write", "admin"],
-        Parameter(help="Role: search; write: add too; admin: delete too."),
+        Parameter(help="Role: search; write, to add as well; admin, to delete as well."),
     ] = "search",
     days: Annotated[float, Parameter(help="Days until the token expires.")] = 90,
 ) -> None:
-    """Create a token and print it, once: only its hash is kept.
+    """Create a token and print it once; only its hash is kept.
 
     Example: `vireid token add people alice --role write`
     """

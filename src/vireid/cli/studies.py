@@ -1,4 +1,4 @@
-"""The verbs on studies: robustness, scaling, tuning."""
+"""The verbs `noise`, `scale` and `tune`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vireid.cli.options import Flag, Json, OwnData, Recipe, Run, bars, print_json, print_tables
+from vireid.cli.options import Flag, Json, Model, OwnData, Recipe, bars, print_json, print_tables
 
 
 def noise(
-    *runs: Run,
+    *models: Model,
     data: OwnData = None,
-    out: Annotated[Path, Parameter(help="Folder of the results; what it holds is not computed again.")] = Path("noise"),
+    out: Annotated[Path, Parameter(help="Folder of the results; those in it are not computed again.")] = Path("noise"),
     gallery: Annotated[bool, Flag, Parameter(help="Corruption of the gallery as well as the queries.")] = False,
     json: Json = False,
 ) -> None:
-    """Score runs under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors relate to the first.
+    """Score models under noise, blur, low light, occlusion, JPEG and fog at five strengths; errors are relative to the
+    first model.
 
     Example: `vireid noise runs/small-baseline runs/small --data synvi-1`
     """
     from vireid.reproduce.terminal import result_blocks
-    from vireid.studies.robustness import NUMBERS, noise_report, noise_table, score_runs, write_noise, write_sheet
+    from vireid.studies.robustness import NUMBERS, noise_report, noise_table, score_models, write_noise, write_sheet
 
     with bars() as bar:
-        found = score_runs(runs, data, out, gallery=gallery, progress=bar("corruptions scored"))
+        found = score_models(models, data, out, gallery=gallery, progress=bar("corruptions scored"))
     write_noise(out, found)
     if data:
         write_sheet(out, data)
@@ -46,7 +47,7 @@ def scale(
 ) -> None:
     """Measure time and peak memory of ranking, scoring and re-ranking against gallery size and number of identities.
 
-    Features are random, each measurement has a process of its own; what the folder holds is not measured again.
+    Features are random, and each measurement runs in its own process; results in the folder are not measured again.
 
     Example: `vireid scale --largest 10000`
     """
@@ -68,7 +69,7 @@ def tune(
     recipe: Recipe,
     *overrides: Annotated[str, Parameter(help="FIELD=VALUE pairs for every trial; these fields are not searched.")],
     data: OwnData = None,
-    trials: Annotated[int, Parameter(help="Trials of the study in all, whichever process runs them.")],
+    trials: Annotated[int, Parameter(help="Total number of trials of the study, whichever process runs them.")],
     storage: Annotated[
         str | None, Parameter(help="File of the study, `OUT/study.log` by default, or a database's SQLAlchemy URL.")
     ] = None,
@@ -76,7 +77,7 @@ def tune(
 ) -> None:
     """Search a recipe's settings on held-out training identities; test images are never read.
 
-    The same command goes on with an interrupted study; in a second terminal it shares the work.
+    The same command resumes an interrupted study; in a second terminal it shares the work.
 
     Example: `vireid tune small --data synvi-1 --trials 30`
     """

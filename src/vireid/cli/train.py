@@ -1,4 +1,4 @@
-"""The verb that trains; its help lists every field of a recipe."""
+"""The verb `train`; its help lists every field of a recipe."""
 
 from __future__ import annotations
 

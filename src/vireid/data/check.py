@@ -189,6 +189,14 @@ def _wrong_folder(images: list[tuple[Sample, float]]) -> list[Problem]:
     return problems
 
 
+def _asked(samples: Sequence[Sample], rows: set[int]) -> dict[str, Sequence[Sample]]:
+    """The queries, whose people are counted, and the others: in a gallery there may be people whom nobody asks for."""
+    return {
+        "query": [sample for row, sample in enumerate(samples) if row in rows],
+        "gallery": [sample for row, sample in enumerate(samples) if row not in rows],
+    }
+
+
 def _counts(dataset: Dataset, layout: LayoutSpec) -> tuple[Count, ...]:
     found = Counter[str]()
     modalities = sorted({m for search in layout.searches for m in (search.query, search.gallery)})
@@ -196,12 +204,9 @@ def _counts(dataset: Dataset, layout: LayoutSpec) -> tuple[Count, ...]:
     if not layout.lists:  # then they are one and the same
         parts = {"all": dataset.test}
     for part, samples in parts.items():
-        kinds: dict[str, list[Sample]] = {part: list(samples)}
+        kinds = {part: samples}
         if part == "test" and dataset.queries is not None:
-            asked = set(dataset.queries)
-            kinds = {"query": [], "gallery": []}  # people count who are asked for: in the gallery there may be others
-            for row, sample in enumerate(samples):
-                kinds["query" if row in asked else "gallery"].append(sample)
+            kinds = _asked(samples, set(dataset.queries))
         found[f"{part} identities"] = len({s.identity for s in next(iter(kinds.values()))})
         for kind, images in kinds.items():
             for modality in modalities:

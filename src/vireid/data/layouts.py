@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vireid.config import DataConfig
 from vireid.data.live import RenderedStore, live_dataset, live_settings
@@ -16,6 +16,19 @@ from vireid.layouts import BUILTIN, LayoutSpec, find_layout, layout_names
 from vireid.layouts.listing import refuse, subfolders
 from vireid.parallel import Progress
 from vireid.types import Dataset, Sample, VireidError
+
+
+class InputSize(Protocol):
+    """What has the size of a network's input in pixels, and how images get it: a recipe's data section, or a model."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def resampling(self) -> str: ...
 
 
 def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, field: str = "layout") -> Dataset:
@@ -49,16 +62,20 @@ def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, fi
     return dataset
 
 
-def open_data(config: DataConfig, root: Path | None, trial: int = 1, *, other: bool = False) -> Dataset:
+def open_data(config: DataConfig, root: Dataset | Path | str | None, trial: int = 1, *, other: bool = False) -> Dataset:
     """Return the data set at ``root``, or without one the set that a recipe of ``kind: synthetic`` renders.
 
     Args:
+        root: an open data set is returned as it is.
         other: whether ``root`` may as well be of another layout than the one that the recipe names.
 
     Raises:
         VireidError: as `open_dataset` does, and for a recipe that needs a root.
     """
+    if isinstance(root, Dataset):
+        return root
     if root is not None:
+        root = Path(root)
         layout = recognise(root, config.layout) if other else config.layout
         return open_dataset(root, trial, layout, "data.layout")
     if config.kind == "files":
@@ -69,7 +86,7 @@ def open_data(config: DataConfig, root: Path | None, trial: int = 1, *, other: b
 def open_pixels(
     dataset: Dataset,
     samples: Sequence[Sample],
-    config: DataConfig,
+    size: InputSize,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> PixelStore:
@@ -79,14 +96,14 @@ def open_pixels(
         VireidError: what `PixelStore.build` raises, or a set rendered in memory at another size.
     """
     if dataset.rendered:
-        size = dataset.rendered["height"], dataset.rendered["width"]
-        if size != (config.height, config.width):
+        rendered = dataset.rendered["height"], dataset.rendered["width"]
+        if rendered != (size.height, size.width):
             raise VireidError(
-                f"data: rendered at {size[0]} x {size[1]} pixels, expected the {config.height} x {config.width} of the "
-                "recipe's data.height and data.width; change either"
+                f"data: rendered at {rendered[0]} x {rendered[1]} pixels, expected the network's input of "
+                f"{size.height} x {size.width}; render that, or set data.height and data.width"
             )
         return RenderedStore(dataset, samples)
-    return PixelStore.build(samples, config.height, config.width, cache, progress=progress, resampling=config.resize)
+    return PixelStore.build(samples, size.height, size.width, cache, progress=progress, resampling=size.resampling)
 
 
 def recognise(root: Path, first: str | None = None) -> str:

@@ -53,12 +53,16 @@ def live_dataset(settings: SyntheticSet, trial: int = 1) -> Dataset:
     test, train = map(set, order_of(settings).split(number)) if layout.lists else (everybody, everybody)
     draws = {key: places for key, places in work.draws.items() if key[1] in test and places.size}
     training, testing = (tuple(sample for sample in samples if sample.identity in part) for part in (train, test))
-    asked = {ROOT / shot.path for shot in work.shots if shot.query}
-    queries = tuple(row for row, sample in enumerate(testing) if sample.path in asked) if asked else None
-    names = {i: f"{i:04d}" for i in everybody} if queries else None
+    queries = _queries(testing, {ROOT / shot.path for shot in work.shots if shot.query})
+    names = dict(zip(everybody, map("{:04d}".format, everybody), strict=True)) if queries else None
     return Dataset(
         settings.like, ROOT, training, testing, number, draws, settings.record(), queries=queries, names=names
     )
+
+
+def _queries(samples: Sequence[Sample], asked: set[Path]) -> tuple[int, ...] | None:
+    """Rows of the samples with these paths; None where there are none."""
+    return tuple(row for row, sample in enumerate(samples) if sample.path in asked) if asked else None
 
 
 class RenderedStore(PixelStore):

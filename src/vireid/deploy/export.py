@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,15 @@ from vireid.data.layouts import open_data, open_pixels
 from vireid.data.pixels import PixelStore
 from vireid.deploy.card import card_text
 from vireid.deploy.graph import to_onnx
-from vireid.deploy.manifest import MANIFEST, Graph, Manifest, to_json
+from vireid.deploy.manifest import MANIFEST, Graph, Manifest, TrainedOn, to_json
 from vireid.deploy.quantise import quantise
 from vireid.deploy.run import dimension_of, model_fingerprint
 from vireid.deploy.session import features_of, open_session
 from vireid.files import atomic_path, write_json
 from vireid.images import Pixels
 from vireid.training.checkpoint import Run, load_run
-from vireid.training.features import FEATURES, embed
-from vireid.types import Dataset, Modality, Sample, VireidError
+from vireid.training.features import network_features
+from vireid.types import Dataset, FeatureKind, Modality, Sample, VireidError
 
 if TYPE_CHECKING:
     import onnx
@@ -37,11 +38,11 @@ Progress = Callable[[int, int], None]
 
 
 def export_run(
-    folder: Path,
+    folder: Path | str,
     *,
     int8: bool = False,
     out: Path | None = None,
-    data: Path | None = None,
+    data: Dataset | Path | str | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, Manifest]:
@@ -49,14 +50,24 @@ def export_run(
 
     Args:
         int8: quantise, with scales from training images of the run's data set.
-        data: root of the run's data set, by default where it was in training.
+        data: the run's data set or its root, by default where it was in training.
         cache: folder of the pixel cache, see `PixelStore`.
         progress: called with (residual blocks tried, blocks) while int8 looks for those that must stay in float.
 
     Raises:
         VireidError: not a finished run, no data set, an ``out`` that holds something else, a package is missing, or
             features further from PyTorch's than `LOWEST` allows: then nothing is written.
+
+    Examples:
+        >>> import vireid
+        >>> data = vireid.render("sysu", 24, images=1, height=64, width=32)
+        >>> folder, manifest = vireid.export_run("runs/tiny", data=data)  # of the example of `vireid.train`
+        >>> sorted(file.name for file in folder.iterdir())
+        ['README.md', 'export.json', 'infrared.onnx', 'visible.onnx']
+        >>> vireid.load_model(folder).fingerprint == vireid.load_model("runs/tiny").fingerprint
+        True
     """
+    folder = Path(folder)
     try:
         import onnx
         import onnxscript  # noqa: F401 - the exporter's
@@ -88,9 +99,9 @@ def export_run(
 
 
 def _manifest(run: Run, precision: str, graphs: dict[str, Graph]) -> Manifest:
-    known = {name: run.info[name] for name in ("layout", "trial", "fingerprint", "seen_folders")}
+    known = {field.name: run.info[field.name] for field in fields(TrainedOn)}
     if run.info["layout"] != "folder":
-        known["seen_folders"] = []  # only plain folders need them
+        known["seen_folders"] = ()  # only plain folders need them
     return Manifest(
         vireid=vireid.__version__,
         format="onnx",
@@ -101,9 +112,9 @@ def _manifest(run: Run, precision: str, graphs: dict[str, Graph]) -> Manifest:
         dimension=dimension_of(run),
         height=run.recipe.data.height,
         width=run.recipe.data.width,
-        resampling=run.recipe.data.resize,
+        resampling=run.recipe.data.resampling,
         graphs=graphs,  # type: ignore[arg-type]
-        trained_on=known,
+        trained_on=TrainedOn(**known),
     )
 
 
@@ -115,7 +126,7 @@ def _graph(
     model = to_onnx(run.network, modality, config.height, config.width)
     samples = _draw(dataset.test, modality, COMPARED)
     store = open_pixels(dataset, samples, config, cache)
-    expected = embed(run.network, store, samples)[FEATURES[0]].embeddings.numpy()
+    expected = network_features(run.network, store, samples)[FeatureKind.AFTER_BNNECK].embeddings.numpy()
     images = _pixels(store, len(samples))
     lowest = LOWEST[precision]
     kept: tuple[str, ...] = ()
@@ -135,8 +146,10 @@ def _graph(
     return model, entry
 
 
-def _dataset(run: Run, data: Path | None) -> Dataset:
-    root = data or (Path(run.info["data"]) if run.info["data"] else None)
+def _dataset(run: Run, data: Dataset | Path | str | None) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    root = Path(data) if data else (Path(run.info["data"]) if run.info["data"] else None)
     if root is not None and not root.is_dir():
         raise VireidError(f"{root}: the run's data set is not there; give its folder with --data")
     return open_data(run.recipe.data, root, run.info["trial"] or 1, other=True)

@@ -34,8 +34,25 @@ class Graph:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class TrainedOn:
+    """What an export keeps of run.json, by the names there: who may be in a test, and what a report states."""
+
+    layout: str
+    trial: int | None
+    fingerprint: str
+    seen_folders: tuple[str, ...]
+    seed: int | None = None
+    checkpoint_rule: str = "unknown"
+    classes: int | None = None
+    training_images: int | None = None
+    synthetic: dict[str, Any] | None = None
+    git: str | None = None
+    versions: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Manifest:
-    """An exported model. ``trained_on`` is what `vireid.training.split.unseen` needs to know of the run."""
+    """An exported model."""
 
     vireid: str
     format: Literal["onnx"]
@@ -47,7 +64,7 @@ class Manifest:
     height: Annotated[int, Field(ge=32, le=2048)]
     width: Annotated[int, Field(ge=32, le=2048)]
     graphs: dict[Literal["visible", "infrared"], Graph]
-    trained_on: dict[str, Any]
+    trained_on: TrainedOn
     resampling: Literal["bilinear", "lanczos"] = "bilinear"
 
     def notes(self, modality: str) -> dict[str, str]:
@@ -78,9 +95,6 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise VireidError(f"{folder / MANIFEST}: {name}: {first['msg'].lower()}; export the run again") from None
-    for name in ("layout", "trial", "fingerprint", "seen_folders"):
-        if name not in manifest.trained_on:
-            raise VireidError(f"{folder / MANIFEST}: trained_on.{name}: missing; export the run again")
     if set(manifest.graphs) != {"visible", "infrared"}:
         raise VireidError(f"{folder / MANIFEST}: graphs: expected visible and infrared; export the run again")
     return manifest

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vireid.deploy.embedder import BATCH, Vectors
+from vireid.deploy.embedder import Vectors
 from vireid.deploy.graph import FEATURE, INPUT
 from vireid.images import Pixels
+from vireid.training.features import BATCH
 from vireid.types import VireidError
 
 if TYPE_CHECKING:
     import onnxruntime
+
+ENGINE = "ONNX Runtime, CPU"
 
 
 def open_session(

@@ -3,12 +3,14 @@
 from vireid.evaluation.metrics import Metrics, QueryScores, cmc, score_queries, summarise
 from vireid.evaluation.protocols import Setting, Trial, mixed_setting, settings_for
 from vireid.evaluation.ranked import Method, RankedLists, rank_trial, ranked_lists
-from vireid.evaluation.results import Facts, Result, comparability, evaluate, pool
+from vireid.evaluation.results import Facts, Result, comparability, pool, score_setting
 from vireid.evaluation.rules import RULES, Labels, MatchRule
-from vireid.evaluation.scoring import score_file
+from vireid.evaluation.scoring import score, score_file
+from vireid.evaluation.uncertainty import Difference, compare
 
 __all__ = [
     "RULES",
+    "Difference",
     "Facts",
     "Labels",
     "MatchRule",
@@ -21,13 +23,15 @@ __all__ = [
     "Trial",
     "cmc",
     "comparability",
-    "evaluate",
+    "compare",
     "mixed_setting",
     "pool",
     "rank_trial",
     "ranked_lists",
+    "score",
     "score_file",
     "score_queries",
+    "score_setting",
     "settings_for",
     "summarise",
 ]

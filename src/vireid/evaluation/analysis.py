@@ -48,7 +48,7 @@ def analyse(features: Features, result: Result) -> Analysis:
 
     Args:
         features: those the result was made from.
-        result: from `evaluate`, not pooled over RegDB splits, whose features differ.
+        result: from `score_setting`, not pooled over RegDB splits, whose features differ.
     """
     setting: Setting = result.setting
     calibration = calibrate((rank_trial(features, trial) for trial in setting.trials), setting.rule)

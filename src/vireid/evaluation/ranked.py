@@ -23,7 +23,7 @@ Method = Literal["cosine", "k-reciprocal", "query-expansion", "camera-aware"]
 def rank_trial(features: Features, trial: Trial, method: Method = "cosine") -> tuple[Ranking, Labels, Labels]:
     """Return the ranking of one trial and the labels of its queries and of its gallery.
 
-    The arguments are those of `evaluate`.
+    The arguments are those of `score_setting`.
     """
     rows = [torch.from_numpy(side).to(features.embeddings.device) for side in (trial.query, trial.gallery)]
     if max(int(side.max()) for side in rows) >= len(features):
@@ -75,12 +75,12 @@ def ranked_lists(
     """Return the first k gallery images of some queries.
 
     Args:
-        features: as for `evaluate`.
+        features: as for `score_setting`.
         setting: from `settings_for`.
         queries: positions in the trial's query list.
         k: entries per list; the whole gallery where it is smaller.
         trial: which draw of the gallery.
-        method: as for `evaluate`.
+        method: as for `score_setting`.
     """
     draw = setting.trials[trial]
     ranking, query_labels, gallery_labels = rank_trial(features, draw, method)

@@ -16,9 +16,10 @@ from vireid.evaluation.ranked import Method, rank_trial
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import CosineRanking
 from vireid.retrieval.reranking import KReciprocalRanking
-from vireid.types import Features, VireidError
+from vireid.types import FeatureKind, Features, VireidError
 
 CURVE_RANKS = 50
+UNKNOWN_TRAINING = "training identities are unknown: make sure that none of them is in the test set"
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Facts:
     """How the features were made; every result states it.
 
     ``feature``: which feature of the network. ``flip_averaging``: mean of the features of an image and its
-    mirror image. ``checkpoint_rule``: the rule that chose the checkpoint.
+    mirror image. ``checkpoint_rule``: the rule that chose the checkpoint. ``known_training``: whether it is known on
+    whom the model was trained.
     """
 
-    feature: str = "after BNNeck"
+    feature: FeatureKind = FeatureKind.AFTER_BNNECK
     flip_averaging: bool = False
     checkpoint_rule: str = "last epoch"
+    known_training: bool = True
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class Result:
 
     ``method``: how it was ranked, ``cosine`` being the plain way. Per trial: ``trials`` the scores of the
     queries, ``gallery_images`` and ``gallery_identities`` the size of the gallery.
+
+    Examples:
+        >>> import torch, vireid
+        >>> people, cameras = torch.tensor([7, 8, 9]), torch.ones(3, dtype=torch.int64)
+        >>> day = vireid.Features(torch.eye(3), people, cameras, modalities=torch.zeros_like(people))
+        >>> result = vireid.score(day, day)
+        >>> result.mean["map"], result.per_trial[0].valid_queries
+        (1.0, 3)
     """
 
     setting: Setting
@@ -107,7 +118,9 @@ class Result:
             "identity_cmc": setting.rule.identity_cmc,
             "method": self.method,
             "rerank": self.method == KReciprocalRanking.method,
-            **asdict(self.facts),
+            "feature": self.facts.feature.value,
+            "flip_averaging": self.facts.flip_averaging,
+            "checkpoint_rule": self.facts.checkpoint_rule,
             "queries": len(self.trials[0]),
             "gallery_images": list(self.gallery_images),
             "gallery_identities": list(self.gallery_identities),
@@ -123,7 +136,7 @@ class Result:
         }
 
 
-def evaluate(
+def score_setting(
     features: Features,
     setting: Setting,
     *,
@@ -179,7 +192,7 @@ def comparability(results: Sequence[Result]) -> tuple[str, ...]:
     for name, values in (
         (" and ".join(sorted({r.method for r in results})), {r.method for r in results}),
         ("flip-averaged and plain", {r.facts.flip_averaging for r in results}),
-        ("before- and after-BNNeck", {r.facts.feature for r in results}),
+        ("before- and after-BNNeck", {r.facts.feature is FeatureKind.BEFORE_BNNECK for r in results}),
         ("differently chosen checkpoints'", {r.facts.checkpoint_rule for r in results}),
     ):
         if len(values) > 1:
@@ -195,6 +208,8 @@ def _warnings(result: Result) -> list[str]:
         )
     if not setting.official:
         found.append("not part of a published protocol: compare only with numbers made by the same rules")
+    if not result.facts.known_training:
+        found.append(UNKNOWN_TRAINING)
     if result.facts.flip_averaging:
         found.append("flip averaging is on: most published numbers are without it")
     if result.method != CosineRanking.method:

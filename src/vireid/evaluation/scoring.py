@@ -1,4 +1,4 @@
-"""Score features from any model: a .npz file in, the protocol's numbers out."""
+"""Score features from any model: arrays or a .npz file in, the protocol's numbers out."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ import torch
 from torch import Tensor
 
 from vireid.evaluation.analysis import analyse
-from vireid.evaluation.metrics import chance, score_queries, summarise
 from vireid.evaluation.protocols import Setting, Trial
-from vireid.evaluation.ranked import Method, rank
-from vireid.evaluation.results import evaluate, short_gallery
-from vireid.evaluation.rules import Labels
-from vireid.evaluation.uncertainty import intervals
-from vireid.layouts import LayoutSpec, MatchRule, find_layout
+from vireid.evaluation.ranked import Method
+from vireid.evaluation.results import Result, score_setting, short_gallery
+from vireid.layouts import LayoutSpec, find_layout
 from vireid.retrieval.ranking import unit_rows
 from vireid.types import Features, VireidError
 
@@ -57,36 +54,67 @@ def score_file(path: Path | str, protocol: str, beside: Sequence[Method] = ()) -
         VireidError: anything wrong with the file; the message names the array and, where there is one, the row.
     """
     layout = find_layout(protocol, "protocol")
-    rule = layout.rule
     try:
         arrays = _read(Path(path))
-        sides = _sides(arrays, rule.needs_cameras or "camera-aware" in beside)
-        _check_cameras(*sides, layout)
+        sides = _sides(arrays, layout.rule.needs_cameras or "camera-aware" in beside)
+        plain = score(*sides, protocol)
         report: dict[str, Any] = {"protocol": protocol, "queries": len(sides[0]), "gallery": len(sides[1])}
-        report |= _score(sides, rule, "cosine") | {"beside": [_score(sides, rule, method) for method in beside]}
-        report["analysis"] = _analysis(sides, layout, with_cameras="query_cameras" in arrays)
+        report |= _numbers(plain)
+        report["beside"] = [_numbers(score(*sides, protocol, method=method)) for method in beside]
+        report["analysis"] = _analysis(sides, plain, with_cameras="query_cameras" in arrays)
     except VireidError as error:
         raise VireidError(f"{path}: {error}") from error
-    ranked = len(torch.unique(sides[1].identities)) if rule.identity_cmc else len(sides[1])
+    ranked = len(torch.unique(sides[1].identities)) if layout.rule.identity_cmc else len(sides[1])
     return report | {"warnings": _warnings(report, layout) + short_gallery(ranked)}
 
 
-def _score(sides: tuple[Features, Features], rule: MatchRule, method: Method) -> dict[str, Any]:
-    ranking = rank(*sides, method)
-    scores = score_queries(ranking, Labels.of(sides[0]), Labels.of(sides[1]), rule)
-    metrics = asdict(summarise(scores))
-    rank1, mean_ap = chance(scores)
-    found = {name: list(bounds) for name, bounds in intervals([scores]).items()}
-    return {"method": ranking.method, **metrics, "intervals": found, "chance": {"rank1": rank1, "map": mean_ap}}
+def score(query: Features, gallery: Features, protocol: str = "folder", *, method: Method = "cosine") -> Result:
+    """Score the features of queries against those of a gallery, of whatever model, by the rules of a data set.
 
+    Args:
+        query: features of the queries.
+        gallery: features of the gallery; it is taken as it is, drawing it is the caller's business.
+        protocol: the layout whose rule applies (removals and CMC), see `vireid.layouts.find_layout`.
+        method: how the gallery is ranked; all but ``cosine`` are meant to stand beside the plain result.
 
-def _analysis(sides: tuple[Features, Features], layout: LayoutSpec, *, with_cameras: bool) -> dict[str, Any]:
-    """Look behind the plain numbers; what a file does not tell (modalities, perhaps cameras) has no table."""
-    both = Features(*(torch.cat([getattr(side, f.name) for side in sides]) for f in fields(Features)))
-    rows = np.arange(len(both))
-    trial = Trial(rows[: len(sides[0])], rows[len(sides[0]) :])
+    Raises:
+        VireidError: an unknown protocol or method, sides of different dimension, a row without direction, a camera that
+            the protocol does not know, no query with a true match.
+
+    Examples:
+        >>> import torch, vireid
+        >>> people, cameras = torch.tensor([7, 8, 9]), torch.ones(3, dtype=torch.int64)
+        >>> night = vireid.Features(torch.eye(3), people, cameras, modalities=torch.ones_like(people))
+        >>> day = vireid.Features(torch.eye(3)[[0, 2, 1]], people, cameras, modalities=torch.zeros_like(people))
+        >>> result = vireid.score(night, day)
+        >>> round(result.mean["rank1"], 3), round(result.mean["map"], 3)
+        (0.333, 0.556)
+    """
+    layout = find_layout(protocol, "protocol")
+    _check_cameras(query, gallery, layout)
+    both, rows = _both(query, gallery), np.arange(len(query) + len(gallery))
+    trial = Trial(rows[: len(query)], rows[len(query) :])
     setting = Setting(layout.name, "whole", "query-to-gallery", "whole", None, layout.rule, (trial,), official=False)
-    found = analyse(both, evaluate(both, setting)).to_dict()
+    return score_setting(both, setting, method=method)
+
+
+def _both(query: Features, gallery: Features) -> Features:
+    if query.embeddings.shape[1] != gallery.embeddings.shape[1]:
+        raise VireidError(
+            f"gallery: {gallery.embeddings.shape[1]} dimensions, the queries have {query.embeddings.shape[1]}; both "
+            "must come from the same model"
+        )
+    return Features(*(torch.cat([getattr(side, f.name) for side in (query, gallery)]) for f in fields(Features)))
+
+
+def _numbers(result: Result) -> dict[str, Any]:
+    found = {name: list(bounds) for name, bounds in result.intervals.items()}
+    return {"method": result.method, **asdict(result.per_trial[0]), "intervals": found, "chance": result.chance}
+
+
+def _analysis(sides: tuple[Features, Features], result: Result, *, with_cameras: bool) -> dict[str, Any]:
+    """Look behind the plain numbers; what a file does not tell (modalities, perhaps cameras) has no table."""
+    found = analyse(_both(*sides), result).to_dict()
     names = ("worst_ranks", "worst_quantiles", "thresholds", "equal_error", "det", *["cameras"] * with_cameras)
     return {name: found[name] for name in names}
 

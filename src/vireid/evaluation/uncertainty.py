@@ -72,6 +72,18 @@ def compare(
 
     Raises:
         VireidError: the two runs differ in their queries, or in how many images or true matches a query has.
+
+    Examples:
+        >>> import torch, vireid
+        >>> people, cameras = torch.arange(40), torch.ones(40, dtype=torch.int64)
+        >>> noise = torch.randn(2, 40, 40, generator=torch.Generator().manual_seed(0))
+        >>> day = vireid.Features(torch.eye(40), people, cameras, modalities=torch.zeros_like(people))
+        >>> def model(error):
+        ...     night = vireid.Features(torch.eye(40) + error, people, cameras, modalities=torch.ones_like(people))
+        ...     return vireid.score(night, day)
+        >>> gain = vireid.compare(model(noise[0] / 4).trials, model(noise[1]).trials)["rank1"]
+        >>> gain.mean > 0.3, gain.p < 0.01
+        (True, True)
     """
     same = len(first) == len(second) and all(
         all(torch.equal(getattr(a, of), getattr(b, of)) for of in ("identities", "matches", "candidates"))

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABEL = 12
-"""Pixels of a line of text on a sheet."""
+"""Height in pixels of a line of text on a sheet."""
 
 
 def corruption_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], number: str, title: str) -> Figure:
-    """Draw one panel per corruption, four a row, with one line per run; the figure is a page wide.
+    """Draw one panel per corruption, four per row, with one line per run; the figure is a page wide.
 
     Args:
-        panels: by panel title and run, percent for clean and each strength.
-        number: what the values are, for the axis.
-        title: what was measured on what.
+        panels: percentages for clean and each strength, by panel title and run.
+        number: name of the values, for the axis.
+        title: what was measured, and on which data.
     """
     rows = -(-(len(panels) + 1) // 4)
     with drawing():
@@ -51,7 +51,7 @@ def corruption_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], numbe
 
 
 def contact_sheet(rows: Mapping[str, Sequence[Pixels]], columns: Sequence[str]) -> Image.Image:
-    """Return a picture of labelled rows of equal images (h, w, 3), in 128 colours, which keeps its file small."""
+    """Return a picture of labelled rows of images (h, w, 3) of equal size, in 128 colours to keep the file small."""
     height, width = next(iter(rows.values()))[0].shape[:2]
     size = (len(columns) * (width + 2), LABEL + len(rows) * (height + LABEL + 2))
     sheet = Image.new("RGB", size, "white")

@@ -22,7 +22,7 @@ _MOST_POINTS = 600
 
 @dataclass(frozen=True)
 class CmcCurve:
-    """One setting's cumulative matching characteristic: ``values[k - 1]`` is rank-k, a fraction in [0, 1]."""
+    """The cumulative matching characteristic of one setting: ``values[k - 1]`` is rank-k, a fraction in [0, 1]."""
 
     label: str
     values: Values
@@ -39,9 +39,9 @@ class CmcCurve:
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """What a training run logged: per name, one value for each entry of ``steps``, shape (n,).
+    """The log of a training run: per name, one value for each entry of ``steps``, shape (n,).
 
-    ``losses`` holds the loss parts (any unit), ``learning_rate`` the rate of the heads or nothing.
+    ``losses`` has the loss parts (any unit), ``learning_rate`` the rate of the heads, or is empty.
     """
 
     steps: Values
@@ -52,7 +52,7 @@ class TrainingLog:
         for name, values in self.losses.items():
             if np.shape(values) != np.shape(self.steps):
                 raise VireidError(
-                    f"training log, {name}: expected {len(self.steps)} values, one a step, got {len(values)}"
+                    f"training log, {name}: expected {len(self.steps)} values, one per step, got {len(values)}"
                 )
         if len(self.learning_rate) not in (0, len(self.steps)):
             raise VireidError(
@@ -62,12 +62,12 @@ class TrainingLog:
 
 
 def cmc_figure(curves: Sequence[CmcCurve], chance: CmcCurve | None = None, width: float = COLUMN_WIDTH) -> Figure:
-    """Draw rank-k over k, one line per setting, and what a random ranking would reach as a dotted line.
+    """Draw rank-k over k, one line per setting, and the score of a random ranking as a dotted line.
 
-    The key gives each setting's rank-1. ``width`` is in inches; the ranks that every curve has are drawn.
+    The key gives the rank-1 of each setting. ``width`` is in inches; only ranks that all curves have are drawn.
 
     Raises:
-        VireidError: no curve, more than the palette can tell apart, or matplotlib is not installed.
+        VireidError: no curve, more curves than the palette can tell apart, or matplotlib is not installed.
     """
     if not 1 <= len(curves) <= len(PALETTE):
         raise VireidError(f"CMC curves: expected 1 to {len(PALETTE)} settings in one figure, got {len(curves)}")
@@ -103,7 +103,7 @@ def det_figure(curves: dict[str, tuple[Values, Values]], width: float = COLUMN_W
     """Draw detection error trade-offs on logarithmic axes, one line per setting.
 
     Args:
-        curves: per setting the false-match and the false-non-match rates, (points,) fractions; zeros are left out.
+        curves: false-match and false-non-match rates per setting, (points,) fractions; zeros are omitted.
 
     Raises:
         VireidError: more settings than the palette can tell apart, or matplotlib is not installed.
@@ -128,9 +128,9 @@ def det_figure(curves: dict[str, tuple[Values, Values]], width: float = COLUMN_W
 def training_figures(log: TrainingLog, width: float = COLUMN_WIDTH) -> dict[str, Figure]:
     """Draw each loss part over the steps, and the learning rate if logged: one small figure per name.
 
-    The parts have different units and scales, so they do not share an axis. The faint line is what was
-    logged, the strong one its moving average over a fortieth of the run. Steps whose loss is not finite are
-    left out.
+    The parts have different units and scales, so they do not share an axis. The faint line shows the logged
+    values, the strong one their moving average over a fortieth of the run. Steps whose loss is not finite are
+    omitted.
 
     Raises:
         VireidError: matplotlib is not installed.
@@ -144,7 +144,7 @@ def training_figures(log: TrainingLog, width: float = COLUMN_WIDTH) -> dict[str,
 
 
 def moving_average(values: Values, window: int) -> Values:
-    """Return the centred mean over ``window`` entries, shape (n,); at the ends over those that exist."""
+    """Return the centred mean over ``window`` entries, shape (n,); at the ends, over the entries that exist."""
     ones = np.ones(min(window, len(values)))
     return np.asarray(np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same"))
 
@@ -166,7 +166,7 @@ def _over_steps(steps: Values, values: Values, colour: str, width: float, *, smo
 
 
 def _thinned(values: Values) -> Values:
-    # A screen shows no more points than that, and the file stays small.
+    # A screen cannot show more points, and the file stays small.
     if len(values) <= _MOST_POINTS:
         return values
     return np.array([block.mean() for block in np.array_split(values, _MOST_POINTS)])

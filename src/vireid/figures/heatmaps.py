@@ -1,4 +1,4 @@
-"""Where a network responds: eq. 1 of the paper as a picture over the image (Fig. 1)."""
+"""Heat maps of where a network responds: eq. 1 of the paper, overlaid on the image (Fig. 1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vireid.models.weakening import channel_response
 from vireid.types import VireidError
 
 COLOUR_MAP = "inferno"
-"""Perceptually uniform, and ordered by lightness, so it also reads in grey and with any colour vision."""
+"""Perceptually uniform and ordered by lightness, so it also works in grey and for any colour vision."""
 
 _STRENGTH = 0.6
 _GREY = np.array([0.299, 0.587, 0.114])  # luma weights of ITU-R BT.601
@@ -24,7 +24,7 @@ _GREY = np.array([0.299, 0.587, 0.114])  # luma weights of ITU-R BT.601
 
 @dataclass(frozen=True)
 class HeatmapRow:
-    """One image and what the network sees in it: ``overlays`` maps a stage's name to a picture.
+    """One image and the network's response to it: ``overlays`` maps the name of a stage to a picture.
 
     All pictures are uint8, (height, width, 3); the stages come in network order.
     """
@@ -42,8 +42,8 @@ class HeatmapRow:
 def response_map(feature_map: Tensor) -> Tensor:
     """Return eq. 1, the mean plus the maximum over channels, min-max scaled per image.
 
-    ``feature_map`` has shape (n, C, h, w); the result (n, h, w), float32 in [0, 1], on the same device and
-    without gradient. An image whose response is the same everywhere gives zeros.
+    ``feature_map`` has shape (n, C, h, w); the result is (n, h, w), float32 in [0, 1], on the same device and
+    without gradient. An image with the same response everywhere gives zeros.
 
     Raises:
         VireidError: another number of dimensions, no channel or position, or values that are not finite.
@@ -57,20 +57,20 @@ def response_map(feature_map: Tensor) -> Tensor:
 
 
 def min_max(response: Tensor) -> Tensor:
-    """Scale (n, h, w) to [0, 1] per image; an image whose values are all the same gives zeros."""
+    """Scale (n, h, w) to [0, 1] per image; an image with equal values everywhere gives zeros."""
     lowest = response.amin(dim=(1, 2), keepdim=True)
     spread = response.amax(dim=(1, 2), keepdim=True) - lowest
     return torch.where(spread > 0, (response - lowest) / spread, torch.zeros_like(response))
 
 
 def overlay(images: npt.NDArray[np.uint8], maps: Tensor) -> npt.NDArray[np.uint8]:
-    """Lay response maps over images: colour tells how strong, the grey picture under it where.
+    """Overlay response maps on images: colour shows the strength, the grey picture below it the place.
 
     ``images`` is uint8 (n, H, W, 3), ``maps`` (n, h, w) in [0, 1]; the maps are scaled up bilinearly. The
-    image loses its own colours, which would read as response. Returns uint8 (n, H, W, 3).
+    image becomes grey, because its colours would look like responses. Returns uint8 (n, H, W, 3).
 
     Raises:
-        VireidError: shapes that do not go together, or matplotlib (for the colour table) is not installed.
+        VireidError: shapes that do not match, or matplotlib (for the colour table) is not installed.
     """
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
         raise VireidError(f"images: expected uint8 of shape (n, H, W, 3), got {images.dtype} {images.shape}")

@@ -1,4 +1,4 @@
-"""Images as a report holds them: checked uint8 arrays, embedded as data URIs."""
+"""Images for reports: checked uint8 arrays, embedded as data URIs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _JPEG_QUALITY = 90
 
 
 def check_image(image: Image, name: str) -> None:
-    """Raise VireidError naming the field ``name`` unless ``image`` is uint8 of shape (height, width, 3)."""
+    """Raise VireidError that names the field ``name`` unless ``image`` is uint8 of shape (height, width, 3)."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise VireidError(
             f"{name}: expected a uint8 image of shape (height, width, 3), got {image.dtype} {image.shape}"
@@ -27,9 +27,9 @@ def check_image(image: Image, name: str) -> None:
 
 
 def data_uri(image: Image) -> str:
-    """Return ``image`` (uint8, (height, width, 3)) as a ``data:`` address that any browser shows offline.
+    """Return ``image`` (uint8, (height, width, 3)) as a ``data:`` URL that any browser shows offline.
 
-    A picture of up to 24 KiB as PNG is kept without loss; a larger one becomes a JPEG, so that a report with
+    A picture of up to 24 KiB as PNG is stored without loss; a larger one becomes a JPEG, so that a report with
     a hundred photographs stays small enough to mail.
 
     Raises:

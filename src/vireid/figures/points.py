@@ -1,4 +1,4 @@
-"""Numbers of several settings side by side: printed ones as open marks, measured ones filled, with error bars."""
+"""Figures of numbers for several settings: printed ones as open marks, measured ones filled, with error bars."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKS = ("s", "D", "^", "v", "P", "X")
 
 
 class Number(Protocol):
-    """A mean and, over several runs, its standard deviation."""
+    """A mean and, for several runs, its standard deviation."""
 
     @property
     def mean(self) -> float: ...
@@ -31,7 +31,7 @@ class Number(Protocol):
 
 @dataclass(frozen=True)
 class Series:
-    """One value per tick, (n,) percent, NaN where there is none; ``spread`` (n,) standard deviations, 0 for none."""
+    """One value per tick, (n,) percent, NaN if missing; ``spread`` (n,) standard deviations, 0 for none."""
 
     label: str
     means: npt.NDArray[np.float64]
@@ -40,21 +40,21 @@ class Series:
 
     @staticmethod
     def of(label: str, numbers: Sequence[Number | None], measured: bool) -> Series:
-        """Gather a series from table cells."""
+        """Build a series from table cells."""
         means = np.array([np.nan if n is None else n.mean for n in numbers])
         spread = np.array([0.0 if n is None or n.std is None else n.std for n in numbers])
         return Series(label, means, spread, measured)
 
 
 def points_figure(panels: Mapping[str, Sequence[Series]], ticks: Sequence[str], xlabel: str) -> Figure:
-    """Draw one column per number, the settings along the axis: printed numbers above as open marks, measured ones
-    below, joined by a line, with error bars of one standard deviation. The two have axes of their own, because they
-    mostly belong to different data.
+    """Draw one column per number, with the settings along the axis: printed numbers above as open marks, measured ones
+    below, joined by a line, with error bars of one standard deviation. The two have separate axes, because they mostly
+    come from different data.
 
     The figure is a page wide.
 
     Raises:
-        VireidError: no panel, a series of another length than ``ticks``, or matplotlib is not installed.
+        VireidError: no panel, a series whose length differs from ``ticks``, or matplotlib is not installed.
     """
     every = [one for group in panels.values() for one in group]
     if not panels or any(len(one.means) != len(ticks) for one in every):
@@ -85,7 +85,7 @@ def _legend(figure: Figure, places: Iterable[Axes]) -> None:
 
 
 def printable_lines(text: str) -> str:
-    """Return ``text`` with its line breaks kept and other unprintable characters as escapes."""
+    """Return ``text`` with unprintable characters other than line breaks as escapes."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
@@ -109,14 +109,14 @@ def _label(series: Series) -> str:
 
 
 def rows_figure(groups: Mapping[str, tuple[Sequence[str], Mapping[str, Series]]]) -> Figure:
-    """Draw one line per method and one column per number, in groups under headers of their own.
+    """Draw one line per method and one column per number, in groups that each have a header.
 
     Args:
-        groups: by header, the methods' names and per column a series with a value for each. A group has axes of its
-            own: printed and measured numbers do not share them.
+        groups: by header, the names of the methods and per column a series with a value for each. Each group has its
+            own axes, so that printed and measured numbers do not share them.
 
     Raises:
-        VireidError: no group, a series of another length than its names, or matplotlib is not installed.
+        VireidError: no group, a series whose length differs from its names, or matplotlib is not installed.
     """
     lengths = [len(names) for names, _ in groups.values()]
     columns = list(dict.fromkeys(title for _, panels in groups.values() for title in panels))

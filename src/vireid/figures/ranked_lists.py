@@ -1,4 +1,4 @@
-"""Ranked lists: a query and what the gallery answered, right and wrong marked (Fig. 6 of the paper)."""
+"""Ranked lists: a query and its gallery matches, marked right or wrong (Fig. 6 of the paper)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIGNS = {True: "✓", False: "✗"}
-"""The sign beside the colour, for readers and printers that see no colour."""
+"""Signs besides the colours, for readers and printers without colour."""
 
 
 @dataclass(frozen=True)
 class RankedEntry:
-    """One answer: image (uint8, (height, width, 3)), identity, similarity in [-1, 1], right or wrong."""
+    """One match: image (uint8, (height, width, 3)), identity, similarity in [-1, 1], right or wrong."""
 
     image: Image
     label: str
@@ -35,7 +35,7 @@ class RankedEntry:
 
 @dataclass(frozen=True)
 class RankedList:
-    """One query (image uint8, (height, width, 3)) and its gallery answers, the most similar first."""
+    """One query (image uint8, (height, width, 3)) and its gallery matches, most similar first."""
 
     query: Image
     query_label: str
@@ -48,12 +48,12 @@ class RankedList:
 
     @property
     def first_match(self) -> int | None:
-        """The rank, from 1, of the first right answer; None where no answer shown is right."""
+        """The rank, from 1, of the first right match; None if no match shown is right."""
         return next((rank for rank, entry in enumerate(self.entries, start=1) if entry.correct), None)
 
 
 def ranked_figure(lists: Sequence[RankedList], columns: int = 10) -> Figure:
-    """Draw one row per query: the query, then its first ``columns`` answers, similarity and sign above each.
+    """Draw one row per query: the query, then its first ``columns`` matches, with similarity and sign above each.
 
     The figure is a page wide. Write it with ``style.write_figure`` as PNG or PDF.
 
@@ -67,7 +67,7 @@ def ranked_figure(lists: Sequence[RankedList], columns: int = 10) -> Figure:
         shapes = [ranked.query.shape for ranked in lists]
         tallest = max(height / width for height, width, _ in shapes)
         figure = new_figure(PAGE_WIDTH, len(lists) * (cell * tallest + 0.36))
-        # The empty second column sets the query apart from its answers.
+        # The empty second column separates the query from its matches.
         grid = figure.add_gridspec(len(lists), columns + 2, width_ratios=[1, 0.12, *[1] * columns])
         for row, ranked in enumerate(lists):
             axes = figure.add_subplot(grid[row, 0])

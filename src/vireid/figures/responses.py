@@ -12,14 +12,14 @@ from vireid.types import VireidError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_ACROSS = 2  # people in a row
+_ACROSS = 2  # people per row
 
 
 def responses_figure(people: Sequence[Sequence[tuple[str, Image]]]) -> Figure:
     """Draw each person's titled pictures (uint8, (height, width, 3)) in a row, two people across the page.
 
     Raises:
-        VireidError: nobody, people with different numbers of pictures, or matplotlib is not installed.
+        VireidError: no people, people with different numbers of pictures, or matplotlib is not installed.
     """
     if not people or len({len(pictures) for pictures in people}) != 1 or not people[0]:
         raise VireidError("response maps: expected people with the same number of pictures each")

@@ -1,4 +1,4 @@
-"""A search for settings: what trials reached in their order, over each setting, and which settings mattered."""
+"""Figures of a tuning study: the results of the trials in order and over each setting, and importances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LABEL = "validation mAP (%)"
 
 
 def history_figure(values: Sequence[float]) -> Figure:
-    """Draw the mAP (fractions) of finished trials in their order, and the best so far as a line."""
+    """Draw the mAP (fractions) of finished trials in order, and the best so far as a line."""
     with drawing():
         figure = new_figure(COLUMN_WIDTH, 2.2)
         axes, order = figure.subplots(), np.arange(1, len(values) + 1)
@@ -29,7 +29,7 @@ def history_figure(values: Sequence[float]) -> Figure:
 
 
 def slices_figure(points: Mapping[str, Sequence[tuple[Any, float]]]) -> Figure:
-    """Draw mAP over each setting: ``points`` are by field (value, mAP) of the finished trials that have it."""
+    """Draw mAP over each setting: ``points`` maps a field to (value, mAP) of the finished trials that have it."""
     columns = max(1, min(3, len(points)))
     rows = max(1, -(-len(points) // columns))
     with drawing():
@@ -48,7 +48,7 @@ def slices_figure(points: Mapping[str, Sequence[tuple[Any, float]]]) -> Figure:
 
 
 def importance_figure(shares: Mapping[str, float]) -> Figure:
-    """Draw the importance (share, sum 1) of the settings."""
+    """Draw the importance of the settings (shares that sum to 1)."""
     with drawing():
         figure = new_figure(COLUMN_WIDTH, 0.7 + 0.25 * max(1, len(shares)))
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""One look for all figures: palette, sizes, and the way a figure becomes SVG, PNG or PDF.
+"""The style of all figures: palette and sizes, and conversion to SVG, PNG or PDF.
 
 Figures are made with matplotlib's object interface (``matplotlib.figure.Figure``), never through ``pyplot``,
 so nothing here opens a window or keeps state between figures.
@@ -26,13 +26,13 @@ PAGE_WIDTH = 7.16
 """Inches: both columns of a two-column paper."""
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's colours that differ for every kind of colour vision, strongest contrast on white first."""
+"""Okabe and Ito's colours, which differ for every kind of colour vision, strongest contrast on white first."""
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1.5)), (0, (8, 2)))
-"""Line styles that go with PALETTE, because colour alone does not survive a grey print."""
+"""Line styles that go with PALETTE, because colour alone does not survive greyscale printing."""
 RIGHT = "#009E73"
 WRONG = "#D55E00"
 INK = "#1B1F24"
-"""Text and axes. ``to_svg`` turns it into ``currentColor``, so inline figures follow the page's dark mode."""
+"""Colour of text and axes. ``to_svg`` turns it into ``currentColor``, so inline figures follow the dark mode."""
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # shipped with matplotlib, so figures are the same on every machine
@@ -58,7 +58,7 @@ _RC: dict[Any, Any] = {
     "grid.alpha": 0.14,
     "grid.linewidth": 0.6,
     "text.usetex": False,
-    "text.parse_math": False,  # a name with dollar signs is a name, not a formula
+    "text.parse_math": False,  # a name with dollar signs is not a formula
     "svg.fonttype": "none",  # text stays text: selectable, searchable, in the page's font
     "svg.hashsalt": "vireid",
     "pdf.fonttype": 42,
@@ -72,7 +72,7 @@ def missing_extra(package: str) -> VireidError:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Apply the style while a figure is drawn or saved, and leave the caller's settings as they were.
+    """Apply the style while a figure is drawn or saved, and restore the caller's settings afterwards.
 
     Raises:
         VireidError: matplotlib is not installed.
@@ -93,7 +93,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def printable(text: str) -> str:
-    r"""Return ``text`` with every character that has no glyph (control, direction marks, bytes) as an escape.
+    r"""Return ``text`` with every character without a glyph (control, direction marks, bytes) as an escape.
 
     >>> printable("cam\x001")
     'cam\\x001'
@@ -102,10 +102,10 @@ def printable(text: str) -> str:
 
 
 def to_svg(figure: Figure) -> str:
-    """Return ``figure`` as one ``<svg>`` element, ready to stand inside a page next to others.
+    """Return ``figure`` as one ``<svg>`` element that can be placed in a page next to others.
 
-    Equal figures give equal text. Text and axes take the page's text colour, the background is transparent,
-    and ids are unique to the figure so that two inline figures do not share clip paths.
+    Equal figures give equal text. Text and axes take the text colour of the page, the background is transparent,
+    and ids are unique to the figure, so that two inline figures do not share clip paths.
     """
     markup = _saved(figure, "svg").decode("utf-8")
     markup = re.sub(r"<metadata>.*?</metadata>", "", markup[markup.index("<svg") :], flags=re.DOTALL)
@@ -117,19 +117,20 @@ def to_svg(figure: Figure) -> str:
 
 
 def to_png(figure: Figure, dpi: int = 200) -> bytes:
-    """Return ``figure`` as the bytes of a PNG file on white, ``dpi`` pixels per inch."""
+    """Return ``figure`` as the bytes of a PNG file on a white background, with ``dpi`` pixels per inch."""
     return _saved(figure, "png", dpi)
 
 
 def write_figure(path: Path, figure: Figure, dpi: int = 300) -> None:
-    """Write ``figure`` to ``path`` as its suffix says (.png, .pdf or .svg), atomically; ``dpi`` is of its pictures.
+    """Write ``figure`` to ``path`` atomically, in the format of its suffix (.png, .pdf or .svg); ``dpi`` applies to
+    pictures.
 
     Raises:
-        VireidError: another suffix, or a file that cannot be written.
+        VireidError: another suffix, or the file cannot be written.
     """
     kind = path.suffix.lower().lstrip(".")
     if kind not in {"png", "pdf", "svg"}:
-        raise VireidError(f"{path}: a figure is written as .png, .pdf or .svg; give the file one of these endings")
+        raise VireidError(f"{path}: expected a file name that ends in .png, .pdf or .svg")
     content = to_svg(figure).encode("utf-8") if kind == "svg" else _saved(figure, kind, dpi)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What a search found, as a table and as a page of pictures."""
+"""The result of a search as a table and as a page of pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 
 
 def entries_table(info: GalleryInfo, entries: Sequence[Entry]) -> Table:
-    """Return what a gallery holds: all in all in the title, one line per entry."""
+    """Return the contents of a gallery: totals in the title, one line per entry."""
     span = "" if info.first is None or info.last is None else f", {show_time(info.first)} to {show_time(info.last)}"
     cameras = ", ".join(f"{escape(name or 'unnamed')} {count:,}" for name, count in info.cameras.items())
     kinds = ", ".join(f"{count:,} {name}" for name, count in info.modalities.items())
@@ -55,9 +55,9 @@ def entries_table(info: GalleryInfo, entries: Sequence[Entry]) -> Table:
     return table
 
 
-def write_page(path: Path, answer: Answer, pictures: Sequence[bytes], gallery: Gallery) -> None:
-    """Write the answer with its pictures; ``pictures`` are the queries' thumbnails."""
-    queries = [Card(picture, None, name, ()) for picture, name in zip(pictures, answer.queries, strict=True)]
+def write_page(path: Path, answer: Answer, gallery: Gallery) -> None:
+    """Write the answer with its pictures."""
+    queries = [Card(picture, None, name, ()) for picture, name in zip(answer.thumbnails, answer.queries, strict=True)]
     groups = [[_card(match, gallery) for match in group] for group in answer.groups]
     title = f"Ranked list of {len(groups)}"
     write_matches(path, title, answer.notes, queries, groups)

@@ -16,10 +16,10 @@ from vireid.gallery.records import EVERYTHING, Entry, GalleryInfo, Match, NewIma
 
 
 class FolderGallery:
-    """`Gallery` of a journal and the index that follows it.
+    """`Gallery` that consists of a journal and an index that follows it.
 
-    A row is acknowledged when the journal has it on the disk. The index is opened, and brought up to the journal, by
-    the first call that needs it.
+    A row is acknowledged once the journal has written it to disk. The first call that needs the index opens it and
+    updates it from the journal.
     """
 
     def __init__(self, folder: Path, settings: StoreSettings, lock: int) -> None:
@@ -85,14 +85,14 @@ class FolderGallery:
         return self._journal.problems() + self._opened().problems()
 
     def compact(self) -> None:
-        """Give the space of deleted images back and make the index anew."""
+        """Free the space of deleted images and rebuild the index."""
         self._opened().delete()
         self._index = None
         self._journal.compact()
         self._opened()
 
     def close(self) -> None:
-        """Close the store for other processes to open; a second call does nothing."""
+        """Close the store so that other processes can open it; a second call does nothing."""
         if self._lock is None:
             return
         if self._index is not None:

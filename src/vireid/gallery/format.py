@@ -1,9 +1,8 @@
-"""What a store says of itself: its format, its model, and how it keeps vectors."""
+"""The settings that a store records about itself: its format, its model, and the type of its vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,12 +11,12 @@ from vireid.gallery.records import GalleryInfo, NewImage
 from vireid.types import Modality, VireidError
 
 FORMAT = 1
-"""Counts up when an older version could no longer read what a newer one writes."""
+"""Increases whenever older versions cannot read what a newer one writes."""
 Dtype = Literal["float16", "float32"]
 
 
-class Model(Protocol):
-    """What a store keeps of an `Embedder`."""
+class StoredModel(Protocol):
+    """The parts of an `Embedder` that a store records."""
 
     @property
     def name(self) -> str: ...
@@ -28,9 +27,12 @@ class Model(Protocol):
     @property
     def dimension(self) -> int: ...
 
+    @property
+    def source(self) -> str: ...
+
 
 class StoreSettings(BaseModel):
-    """Written when a store is made and never changed; ``folder`` is where the model lay, "" where unknown."""
+    """Settings written when a store is created and never changed; ``folder`` is the model's source, "" if unknown."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,55 +44,55 @@ class StoreSettings(BaseModel):
     folder: str = ""
 
     @classmethod
-    def of(cls, model: Model, dtype: Dtype, folder: Path | None) -> StoreSettings:
+    def of(cls, model: StoredModel, dtype: Dtype) -> StoreSettings:
         return cls(
             model=model.name,
             fingerprint=model.fingerprint,
             dimension=model.dimension,
             dtype=dtype,
-            folder=str(folder.resolve()) if folder else "",
+            folder=model.source,
         )
 
 
 def read_settings(content: Any, place: str) -> StoreSettings:
-    """Check what a store says of itself.
+    """Check the settings that a store has recorded.
 
     Raises:
-        VireidError: not a store's settings, or those of a newer version.
+        VireidError: not the settings of a store, or those of a newer version.
     """
     number = content.get("format") if isinstance(content, dict) else None
     if isinstance(number, int) and number > FORMAT:
-        raise VireidError(f"{place}: a store of format {number}, this version reads up to {FORMAT}; update vireid")
+        raise VireidError(f"{place}: store format {number}, but this version reads up to {FORMAT}; update vireid")
     try:
         return StoreSettings.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "settings"
-        raise VireidError(f"{place}: not a store's settings ({field}: {first['msg']})") from None
+        raise VireidError(f"{place}: not the settings of a store ({field}: {first['msg']})") from None
 
 
-def check_model(settings: StoreSettings, model: Model, place: str) -> None:
-    """Raise `VireidError` unless the vectors of ``model`` may be compared with the store's."""
+def check_model(settings: StoreSettings, model: StoredModel, place: str) -> None:
+    """Raise `VireidError` unless the vectors of ``model`` can be compared with those of the store."""
     if model.fingerprint != settings.fingerprint:
         raise VireidError(
-            f"{place}: holds vectors of {settings.model} ({settings.fingerprint[:12]}), this model is {model.name} "
+            f"{place}: holds vectors of {settings.model} ({settings.fingerprint[:12]}), but this model is {model.name} "
             f"({model.fingerprint[:12]}); use that model, or add the images to a new store"
         )
 
 
 def check_images(images: Sequence[NewImage], settings: StoreSettings) -> None:
-    """Raise `VireidError` for a vector of another dimension than the store's."""
+    """Raise `VireidError` for a vector whose dimension is not that of the store."""
     for image in images:
         if len(image.vector) != settings.dimension:
             raise VireidError(
-                f"{image.entry.name}: a vector of {len(image.vector)} values, this store's have {settings.dimension}"
+                f"{image.entry.name}: expected a vector of {settings.dimension} values, got {len(image.vector)}"
             )
 
 
 def summarise(
     settings: StoreSettings, groups: Iterable[tuple[int, str, int, float | None, float | None]]
 ) -> GalleryInfo:
-    """Add up (modality, camera, images, first, last) of every modality and camera."""
+    """Add up the rows (modality, camera, images, first, last), one per modality and camera."""
     cameras: dict[str, int] = {}
     modalities = {str(modality): 0 for modality in Modality}
     times: list[float] = []

@@ -1,4 +1,4 @@
-"""The Milvus Lite index of a gallery in a folder: made from the journal, and made again whenever they differ."""
+"""The Milvus Lite index of a gallery in a folder: built from the journal, and rebuilt whenever the two differ."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 _NAME = "images"
 _ROWS = 256
-"""Rows handed over at a time: 4 MiB of vectors of 4,096."""
+"""Rows inserted at a time: 4 MiB of vectors of 4,096 dimensions."""
 
 
 class FolderIndex:
-    """Finds row numbers by vector, exactly: without an index Milvus Lite compares with every vector.
+    """Exact search for row numbers by vector: without an index of its own, Milvus Lite compares every vector.
 
-    The rows of each `BLOCK` are a partition of their own. Milvus Lite marks a deleted row and keeps its bytes; dropping
-    a partition deletes its files, so a removal drops the partitions concerned and fills them again.
+    The rows of each `BLOCK` form one partition. Milvus Lite only marks a deleted row and keeps its bytes; dropping a
+    partition deletes its files, so a removal drops the affected partitions and refills them.
     """
 
     def __init__(self, path: Path, journal: Journal, dimension: int) -> None:
-        """Open the index and bring it up to the journal; one that does not open is made anew."""
+        """Open the index and update it from the journal; one that does not open is rebuilt."""
         self._path, self._journal, self._dimension = path, journal, dimension
         self._lock = threading.RLock()
         self._upto = 0
@@ -39,7 +39,7 @@ class FolderIndex:
         self._removals = 0
         try:
             self._client = self._open()
-        except Exception:  # damage has many faces, and none of them matters: the journal has everything
+        except Exception:  # whatever the damage, it does not matter: the journal has everything
             self._release()
             shutil.rmtree(path, ignore_errors=True)
             self._client = self._open()
@@ -63,12 +63,10 @@ class FolderIndex:
         client.create_collection(_NAME, schema=schema)
 
     def _told(self) -> AbstractContextManager[None]:
-        return told(
-            str(self._path), "check the disk and try again, or let `vireid gallery compact` make the index anew"
-        )
+        return told(str(self._path), "check the disk and try again, or rebuild the index with `vireid gallery compact`")
 
     def catch_up(self) -> None:
-        """Fill every block anew that has another number of rows than the journal."""
+        """Refill every block whose number of rows differs from the journal's."""
         with self._lock, self._told():
             wanted = self._journal.blocks()
             held = {name: self._held(name) for name in self._client.list_partitions(_NAME) if name != "_default"}
@@ -83,10 +81,10 @@ class FolderIndex:
 
     @contextmanager
     def without(self, blocks: set[int]) -> Iterator[None]:
-        """Drop blocks, with their files, for as long as rows of them are deleted from the journal; then fill them.
+        """Drop blocks, with their files, while some of their rows are deleted from the journal; then refill them.
 
-        The files go before the journal forgets, so that whatever ends the process leaves no byte that nobody knows of.
-        Searches wait meanwhile.
+        The files are deleted before the journal's rows, so that a process that ends at any point leaves no unaccounted
+        bytes. Searches wait meanwhile.
         """
         with self._lock, self._told():
             self._removals += 1
@@ -99,7 +97,7 @@ class FolderIndex:
                 self.follow()
 
     def follow(self) -> None:
-        """Fill the blocks that are torn, and take in the rows that the journal got since the last time."""
+        """Refill torn blocks, and insert the rows that the journal has gained since the last call."""
         with self._lock, self._told():
             last = self._journal.last()
             for block in sorted(self._torn):
@@ -107,7 +105,7 @@ class FolderIndex:
                 self._fill(block, block * BLOCK, last)
             while self._upto < last:
                 block = (self._upto + 1) // BLOCK
-                self._torn.add(block)  # until all is in: an insert that fails may have left some of its rows
+                self._torn.add(block)  # until it is complete: a failed insert may have left some of its rows
                 self._fill(block, self._upto + 1, last)
 
     def _drop(self, block: int) -> None:
@@ -115,7 +113,7 @@ class FolderIndex:
             self._client.drop_partition(_NAME, _partition(block))
 
     def _fill(self, block: int, start: int, last: int) -> None:
-        """Insert the block's rows from ``start`` to ``last``; then it is whole, as far as the journal goes."""
+        """Insert the block's rows from ``start`` to ``last``; afterwards the block matches the journal."""
         end = min(last, (block + 1) * BLOCK - 1)
         while rows := self._journal.since(start, end + 1, _ROWS):
             if not self._client.has_partition(_NAME, _partition(block)):
@@ -128,7 +126,7 @@ class FolderIndex:
 
     def search(self, query: Vectors, top: int, where: Where) -> list[tuple[int, float]]:
         """Return (row number, cosine) of the best ``top`` rows, best first; ``query`` (d,) has length 1."""
-        with self._lock:  # a removal holds it from beginning to end
+        with self._lock:  # held by a removal from start to end
             self.follow()
             removals = self._removals
         try:
@@ -138,7 +136,7 @@ class FolderIndex:
         except VireidError:
             if removals == self._removals:
                 raise
-        with self._lock:  # blocks were dropped under the search: once more, while none can be
+        with self._lock:  # blocks were dropped during the search: search again while none can be
             self.follow()
             return self._find(query, top, where)
 
@@ -158,7 +156,7 @@ class FolderIndex:
         return [(int(hit["seq"]), float(hit["distance"])) for hit in found[0]]
 
     def problems(self) -> list[str]:
-        """Say how many rows are in the index or in the journal alone."""
+        """Report how many rows are only in the index or only in the journal."""
         self.follow()
         differing = set(self._journal.seqs(Where()))
         with self._told():
@@ -167,7 +165,7 @@ class FolderIndex:
                 differing ^= {row["seq"] for row in rows}
         if not differing:
             return []
-        return [f"{self._path}: {len(differing)} rows differ from the journal; `vireid gallery compact` makes it anew"]
+        return [f"{self._path}: {len(differing)} rows differ from the journal; `vireid gallery compact` rebuilds it"]
 
     def close(self) -> None:
         with self._lock:

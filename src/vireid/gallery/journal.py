@@ -1,8 +1,8 @@
-"""What a gallery in a folder holds, in one SQLite file: the truth that its Milvus index is made from.
+"""The contents of a gallery in a folder, in one SQLite file: the source from which its Milvus index is built.
 
-Milvus Lite keeps what it acknowledged over a killed process, but it reads its log only as far as the log is intact,
-knows float32 alone, and a deleted vector stays in its files. SQLite has a committed row on the disk before `add`
-returns, and overwrites what is deleted.
+Milvus Lite keeps acknowledged rows when its process is killed, but it reads its log only as far as the log is intact,
+stores only float32, and leaves deleted vectors in its files. SQLite has a committed row on disk before `add` returns,
+and overwrites what is deleted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from vireid.gallery.records import Entry, NewImage, Where
 from vireid.types import Modality, VireidError
 
 JOURNAL = "entries.sqlite"
-"""Its name in a store's folder."""
+"""Name of the file in the folder of a store."""
 BLOCK = 2048
-"""Rows that the index keeps in one partition: what is written anew where one of them is deleted."""
+"""Rows that the index keeps in one partition, which is rewritten when one of them is deleted."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS images (
@@ -40,39 +40,39 @@ _ENTRY = "id, name, modality, camera, time, track"
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Say in one line what SQLite has to say."""
+    """Turn errors of SQLite into one line."""
     try:
         yield
     except sqlite3.Error as error:
         if "full" in str(error):
             raise disk_error(OSError(ENOSPC, ""), path) from error
         if "locked" in str(error):
-            raise VireidError(f"{path}: another process uses it; end that one and try again") from error
+            raise VireidError(f"{path}: another process is using it; stop that process and try again") from error
         if isinstance(error, sqlite3.OperationalError):
             what, advice = "cannot be read or written", "check the disk and your permissions, then try again"
         else:
-            what, advice = "damaged", "restore it from a backup, or export what `vireid gallery export` reads"
+            what, advice = "damaged", "restore it from a backup, or save what `vireid gallery export` can read"
         raise VireidError(f"{path}: {what} ({error}); {advice}") from error
 
 
 def create_journal(path: Path) -> None:
-    """Make the journal of a new store, or take the empty one that a process killed in between has left.
+    """Create the journal of a new store, or take over the empty one that a killed process left.
 
     Raises:
-        VireidError: there is one with images, or it cannot be written.
+        VireidError: a journal with images exists, or it cannot be written.
     """
     with _told(path), closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous=EXTRA")
         connection.execute(_TABLE)
         if connection.execute("SELECT 1 FROM images").fetchone():
-            raise VireidError(f"{path}: has images, but no store.json beside it; restore that from a backup")
+            raise VireidError(f"{path}: has images, but store.json is missing beside it; restore that from a backup")
 
 
 class Journal:
     """The rows of a gallery. Every method may be called from any thread and raises `VireidError` in one line."""
 
     def __init__(self, path: Path, dimension: int, dtype: str) -> None:
-        """Open the journal that `create_journal` made; one that is not there, or empty, has lost its rows."""
+        """Open the journal that `create_journal` made; a missing or empty one has lost its rows."""
         self._path, self._dimension = path, dimension
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._lock = threading.RLock()
@@ -87,7 +87,7 @@ class Journal:
 
     def _lost(self) -> VireidError:
         return VireidError(
-            f"{self._path}: the images of this gallery are not there; restore the whole folder from a backup, or "
+            f"{self._path}: the images of this gallery are missing; restore the whole folder from a backup, or "
             "delete it and add the images again"
         )
 
@@ -97,7 +97,7 @@ class Journal:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Hold the connection, and say in one line what SQLite has to say."""
+        """Hold the connection, and turn errors of SQLite into one line."""
         with self._lock, _told(self._path):
             yield
 
@@ -118,7 +118,7 @@ class Journal:
             return self._connection.execute(sql, values).fetchall()
 
     def add(self, images: Sequence[NewImage]) -> int:
-        """Put the images that are new onto the disk and return their number."""
+        """Write the images that are new to disk and return their number."""
         before = self.count()
         with self._transaction():
             for image in images:
@@ -143,7 +143,7 @@ class Journal:
         return [_entry(row) for row in self._rows(sql, [*values, after, -1 if limit is None else limit])]
 
     def of_seqs(self, seqs: Sequence[int]) -> dict[int, Entry]:
-        """Return the entries of these rows, without those that have been deleted."""
+        """Return the entries of these rows, except deleted ones."""
         sql = f"SELECT seq, {_ENTRY} FROM images WHERE seq IN (SELECT value FROM json_each(?))"
         return {row[0]: _entry(row[1:]) for row in self._rows(sql, [json.dumps(seqs)])}
 
@@ -152,7 +152,7 @@ class Journal:
         return [row[0] for row in self._rows(f"SELECT seq FROM images WHERE {clause}", values)]
 
     def summary(self) -> list[tuple[int, str, int, float | None, float | None]]:
-        """Return (modality, camera, images, first, last) of every modality and camera."""
+        """Return (modality, camera, images, first, last) for every modality and camera."""
         sql = "SELECT modality, camera, COUNT(*), MIN(time), MAX(time) FROM images GROUP BY 1, 2 ORDER BY 2, 1"
         return [tuple(row) for row in self._rows(sql)]
 
@@ -171,40 +171,40 @@ class Journal:
         return bytes(found[0][0])
 
     def blocks(self) -> dict[int, int]:
-        """Return the number of rows in every `BLOCK` that has any."""
+        """Return the number of rows in every `BLOCK` that is not empty."""
         return dict(self._rows(f"SELECT seq / {BLOCK}, COUNT(*) FROM images GROUP BY 1"))
 
     def since(self, seq: int, until: int, most: int) -> list[tuple[int, Entry, Vectors]]:
-        """Return at most ``most`` rows from ``seq`` on and before ``until``, in order."""
+        """Return at most ``most`` rows from ``seq`` (inclusive) to ``until`` (exclusive), in order."""
         sql = f"SELECT seq, vector, {_ENTRY} FROM images WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
         return [(row[0], _entry(row[2:]), self._vector(row[1])) for row in self._rows(sql, [seq, until, most])]
 
     def last(self) -> int:
-        """Return the highest row number, 0 where there is no row."""
+        """Return the highest row number, 0 if there is no row."""
         return int(self._rows("SELECT COALESCE(MAX(seq), 0) FROM images")[0][0])
 
     def remove(self, seqs: Sequence[int]) -> None:
-        """Delete these rows for good: from the commit on their bytes are in no file.
+        """Delete these rows for good: after the commit their bytes are in no file.
 
-        A write-ahead log would keep them until its next checkpoint, which a killed process does not reach. So it is
-        emptied and put aside for the deletion.
+        A write-ahead log would keep them until its next checkpoint, which a killed process does not reach. So the log
+        is emptied and switched off during the deletion.
         """
         with self._told():
             self._connection.execute("PRAGMA journal_mode=DELETE")
             with self._transaction():
                 sql = "DELETE FROM images WHERE seq IN (SELECT value FROM json_each(?))"
                 self._connection.execute(sql, [json.dumps(seqs)])
-            with suppress(sqlite3.OperationalError):  # somebody reads it: then the log comes back at the next opening
+            with suppress(sqlite3.OperationalError):  # another reader: the log is switched on at the next opening
                 self._connection.execute("PRAGMA journal_mode=WAL")
 
     def compact(self) -> None:
-        """Give the space of deleted rows back."""
+        """Free the space of deleted rows."""
         with self._told():
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def problems(self) -> list[str]:
-        """Read everything and say what is damaged."""
+        """Read everything and report what is damaged."""
         found = [row[0] for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
         last = ""
         while rows := self._rows(
@@ -218,19 +218,19 @@ class Journal:
                     good = False
                 if not good:
                     found.append(
-                        f"image {entry[0]}: entry, vector or thumbnail changed on the disk; remove it and add it again"
+                        f"image {entry[0]}: entry, vector or thumbnail changed on disk; remove it and add it again"
                     )
         return [f"{self._path}: {line}" for line in found]
 
     def _vector(self, data: bytes) -> Vectors:
         vector = np.frombuffer(data, self._dtype).astype(np.float32)
         if vector.shape != (self._dimension,):
-            raise VireidError(f"{self._path}: damaged, a vector has {len(vector)} values of {self._dimension}")
+            raise VireidError(f"{self._path}: damaged; a vector has {len(vector)} of {self._dimension} values")
         return vector
 
 
 def unknown(id: str) -> VireidError:
-    return VireidError(f"image {id[:80]}: not in this gallery; `vireid gallery list` shows what is")
+    return VireidError(f"image {id[:80]}: not in this gallery; `vireid gallery list` shows its images")
 
 
 def _columns(entry: Entry) -> tuple[Any, ...]:
@@ -248,7 +248,7 @@ def _checksum(entry: Entry, vector: bytes, thumbnail: bytes) -> int:
 
 
 def _clause(where: Where) -> tuple[str, list[Any]]:
-    """Return the SQL of a restriction, and its values."""
+    """Return the SQL of a filter, and its values."""
     parts: list[str] = ["1"]
     values: list[Any] = []
     for column, wanted, name in (

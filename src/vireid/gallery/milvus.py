@@ -1,4 +1,4 @@
-"""What the index of a folder and a collection of a server share: connecting, filters, errors in one line."""
+"""Code shared by the index of a folder and a collection on a server: connecting, filters, one-line errors."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from pymilvus import CollectionSchema, MilvusClient
 
 TIMEOUT = 30.0
-"""Seconds that a call may take before it counts as failed."""
+"""Seconds after which a call counts as failed."""
 MOST = 10_000
-"""Most entries that a search returns; Milvus itself stops at 16,384."""
+"""Largest number of entries that a search returns; the limit of Milvus is 16,384."""
 NO_TIME = -1.0
-"""Stands for an unknown time: Milvus before 2.5 stores no null."""
+"""Stands for an unknown time: Milvus before 2.5 cannot store null."""
 
 
 def connect(uri: str, token: str = "") -> MilvusClient:
     """Connect to a server, or start Milvus Lite on a folder whose name ends in ``.db``.
 
     Raises:
-        VireidError: pymilvus is not installed, or nobody answers.
+        VireidError: pymilvus is not installed, or no server answers.
     """
     try:
         from pymilvus import MilvusClient
     except ImportError as error:
         raise VireidError("a gallery needs pymilvus: install with pip install 'vireid[search]'") from error
-    # What goes wrong is raised; its traces would only be printed as well.
+    # Errors are raised; pymilvus would only print their tracebacks as well.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     logging.getLogger("milvus_lite").setLevel(logging.CRITICAL)
     with told(uri):
@@ -44,7 +44,7 @@ def connect(uri: str, token: str = "") -> MilvusClient:
 
 @contextmanager
 def told(place: str, advice: str = "check that the server runs and try again") -> Iterator[None]:
-    """Turn what pymilvus raises into one line."""
+    """Turn errors of pymilvus into one line."""
     from grpc import RpcError
     from pymilvus.exceptions import MilvusException
 
@@ -60,7 +60,7 @@ def told(place: str, advice: str = "check that the server runs and try again") -
 
 
 def entry_fields(schema: CollectionSchema) -> None:
-    """Add the fields that a search may be restricted by."""
+    """Add the fields that a search can filter by."""
     from pymilvus import DataType
 
     schema.add_field("modality", DataType.INT8)
@@ -76,7 +76,7 @@ def entry_values(entry: Entry) -> dict[str, Any]:
 
 
 def expression(where: Where) -> str:
-    """Return the Milvus filter of a restriction, without its ids.
+    """Return the Milvus expression of a filter, without its ids.
 
     >>> expression(Where(cameras=("yard",), since=5.0))
     'camera in ["yard"] and time >= 5.0'

@@ -1,4 +1,4 @@
-"""From image files, found and read with care, to what a gallery keeps of them."""
+"""Image files: finding them, reading them safely, and preparing what a gallery keeps of them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def content_id(data: bytes) -> str:
 
 
 def prepare(data: bytes, name: str, embedder: Embedder) -> tuple[Pixels, bytes, str]:
-    """Decode the bytes of an image file, whoever sent them.
+    """Decode the bytes of an image file, which may come from anybody.
 
     Args:
-        name: what error messages call it.
-        embedder: whose input the image is to become.
+        name: the name used in error messages.
+        embedder: the model whose input the image is to become.
 
     Returns:
         The network input, uint8 RGB (height, width, 3); a JPEG `THUMBNAIL_HEIGHT` pixels high; the `content_id`.
@@ -40,7 +40,7 @@ def prepare(data: bytes, name: str, embedder: Embedder) -> tuple[Pixels, bytes, 
     """
     pixels = decode_image(data, Path(name))
     rows, columns = pixels.shape[:2]
-    # No wider than twice its height, whatever the image's shape: a thumbnail has to stay small.
+    # At most twice as wide as high, whatever the shape of the image: a thumbnail has to stay small.
     shape = (min(max(1, round(columns * THUMBNAIL_HEIGHT / rows)), 2 * THUMBNAIL_HEIGHT), THUMBNAIL_HEIGHT)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize(shape, Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=85)
@@ -49,12 +49,12 @@ def prepare(data: bytes, name: str, embedder: Embedder) -> tuple[Pixels, bytes, 
 
 
 def find_files(text: str) -> list[Path]:
-    """Return the files that one input stands for, sorted within each folder.
+    """Return the files that one argument names, sorted within each folder.
 
     Raises:
-        VireidError: there is none.
+        VireidError: it names no file.
     """
-    path = Path(text or "\0")  # an empty word is no folder
+    path = Path(text or "\0")  # an empty argument is not a folder
     if path.is_dir():
         found = list(_below(path))
     elif path.exists():
@@ -66,23 +66,23 @@ def find_files(text: str) -> list[Path]:
             matched = []
         found = [file for match in matched for file in (_below(match) if match.is_dir() else (match,))]
     if not found:
-        raise VireidError(f"{text}: no image there; expected an image file, a folder or a pattern such as 'day/*.jpg'")
+        raise VireidError(f"{text}: no image found; expected an image file, a folder or a pattern such as 'day/*.jpg'")
     return found
 
 
 def _below(folder: Path) -> Iterator[Path]:
     yield from image_files(folder)
     for inner in subfolders(folder):
-        if not inner.is_symlink():  # it may lead back up
+        if not inner.is_symlink():  # which may lead back up
             yield from _below(inner)
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a regular file of at most `MAX_BYTES`; a pipe or device could keep a reader for ever."""
+    """Return the bytes of a regular file of at most `MAX_BYTES`; a pipe or device could block for ever."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise VireidError(f"{path}: expected an image file, this is none")
+            raise VireidError(f"{path}: not a regular file; expected an image file")
         if status.st_size > MAX_BYTES:
             raise VireidError(f"{path}: {status.st_size} bytes; expected an image file of at most {MAX_BYTES}")
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""What every gallery does with a query and with what it found."""
+"""Steps of a search that all galleries share: averaging the query, re-ranking, grouping by track."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vireid.gallery.records import EVERYTHING, Entry, Gallery, Match, Where
 from vireid.types import VireidError
 
 SHORTLIST = 200
-"""Entries that re-ranking looks at, beside the query; more where more are asked for."""
+"""Entries that re-ranking considers besides the query; more if more are requested."""
 _K1 = 20
 _TRACKS = 256
-"""Tracks that one search is restricted to; a service takes no longer lists of names."""
+"""Largest number of tracks in one search; a service accepts no longer lists of names."""
 
 
 def one_person(query: Vectors, dimension: int, top: int) -> Vectors:
-    """Return the vector (dimension,) that stands for the images (n, dimension) of one person: their mean, of length 1.
+    """Return the vector (dimension,) for the images (n, dimension) of one person: their mean, scaled to length 1.
 
     Raises:
-        VireidError: no image, vectors of another dimension or without direction, ``top`` out of range.
+        VireidError: no image, vectors of another dimension, a mean without direction, ``top`` out of range.
     """
     if query.ndim != 2 or not len(query) or query.shape[1] != dimension:
         raise VireidError(f"query: expected vectors of shape (images, {dimension}), got {query.shape}")
@@ -43,10 +43,10 @@ def answer(
     top: int,
     rerank: bool,
 ) -> list[Match]:
-    """Return the best ``top`` of what ``find`` (number -> matches, best first) gives for a person.
+    """Return the best ``top`` matches that ``find`` (number -> matches, best first) gives for a person.
 
-    With ``rerank`` a shortlist of at least `SHORTLIST` is put into the order of k-reciprocal re-ranking (Zhong et al.,
-    CVPR 2017) of the person and the shortlist; the scores stay cosines.
+    With ``rerank``, a shortlist of at least `SHORTLIST` is sorted by k-reciprocal re-ranking (Zhong et al., CVPR 2017)
+    of the person and the shortlist; the scores stay cosines.
     """
     if not rerank:
         return find(top)
@@ -74,13 +74,13 @@ def search_groups(
     tracks: bool = False,
     unwanted: Collection[str] = (),
 ) -> list[list[Match]]:
-    """Return the best ``top`` images for one person, each as a group of its own, without those ``unwanted``.
+    """Return the best ``top`` images for one person, each in its own group, without the ``unwanted`` ones.
 
-    With ``tracks`` the best ``top`` tracks with all their images that ``where`` allows, as `by_track` has them. At most
-    `MOST` images are looked at.
+    With ``tracks``, return the best ``top`` tracks with all their images that ``where`` allows, grouped by `by_track`.
+    At most `MOST` images are considered.
 
     Raises:
-        VireidError: ``top`` out of range, or what the gallery raises.
+        VireidError: ``top`` out of range, or the gallery raises it.
     """
     _check_top(top)
 
@@ -99,7 +99,7 @@ def search_groups(
 
 
 def _others(groups: list[list[Match]], find: Callable[[Where], list[Match]], where: Where) -> list[Match]:
-    """Return what ``find`` gives of the groups' tracks and is not in ``groups``."""
+    """Return the matches that ``find`` gives for the tracks of the groups and that are not in ``groups``."""
     known = {match.entry.id for group in groups for match in group}
     entries = [group[0].entry for group in groups]
     names = sorted({entry.track for entry in entries if entry.track})
@@ -112,9 +112,9 @@ def _others(groups: list[list[Match]], find: Callable[[Where], list[Match]], whe
 
 
 def by_track(matches: Sequence[Match]) -> list[list[Match]]:
-    """Put the matches of one track of one camera together, the groups in the order of their best match.
+    """Group matches by camera and track, in the order of the best match of each group.
 
-    An entry without a track is a group of its own.
+    An entry without a track forms its own group.
     """
     groups: dict[object, list[Match]] = {}
     for match in matches:
@@ -129,16 +129,16 @@ def _check_top(top: int) -> None:
 
 
 def require_restriction(where: Where) -> None:
-    """Raise `VireidError` for a removal of everything: nobody asks for that by leaving a field out."""
+    """Raise `VireidError` for a removal of everything, which must not happen because a field was left out."""
     if where == Where():
         raise VireidError("remove: say which images, by id, camera, track, modality or time span")
 
 
 def whole_id(gallery: Gallery, start: str) -> str:
-    """Return the id that begins with ``start``, as a table shows it.
+    """Return the id that begins with ``start``, as shown in a table.
 
     Raises:
-        VireidError: no image's id does, or those of several do.
+        VireidError: no id begins so, or several do.
     """
     found = [entry.id for entry in gallery.entries(limit=2, after=start[:63]) if entry.id.startswith(start)]
     if len(found) != 1 or len(start) < 4:

@@ -1,4 +1,4 @@
-"""What the gallery, its commands, the service and the page hand to one another."""
+"""Records that the galleries, their commands, the service and the page exchange, and the `Gallery` protocol."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from vireid.types import Modality, VireidError
 
 MAX_NAME = 1024
 MAX_LABEL = 256
-"""Longest name of an image, and of a camera or track, in bytes of UTF-8."""
+"""Longest name of a camera or track, in bytes of UTF-8; `MAX_NAME` is that of an image."""
 MAX_THUMBNAIL = 45_000
-"""Largest small picture in bytes; in base64 it still fits a text field of Milvus (65,535)."""
+"""Largest thumbnail in bytes; in base64 it still fits a text field of Milvus (65,535)."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a gallery, without its vector and picture.
+    """One image of a gallery, without its vector and thumbnail.
 
-    ``id`` is the SHA-256 of the image's content in hexadecimal digits: an image is in a gallery once. ``name`` is what
-    the image was called where it came from (for people; never opened), ``camera`` a name ("" where unknown), ``time``
-    in seconds since 1970 UTC, ``track`` the name of the tracklet that it belongs to.
+    ``id`` is the SHA-256 of the image's content in hexadecimal digits, so an image is in a gallery only once. ``name``
+    is the image's name at its source (shown to people, never opened), ``camera`` a name ("" if unknown), ``time`` in
+    seconds since 1970 UTC, ``track`` the name of the tracklet that the image belongs to.
 
     Raises:
-        VireidError: an id that is none, a text that is too long or not printable, a time out of range.
+        VireidError: an invalid id, a text that is too long or not printable, a time out of range.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Entry:
             if not text.isprintable() or len(text.encode()) > most:
                 raise VireidError(f"{what}: expected printable text of at most {most} bytes, got {text[:80]!r}")
         if self.time is not None and not 0 <= self.time < LATEST:
-            raise VireidError(f"time: expected seconds since 1970, from 0 on, got {self.time}")
+            raise VireidError(f"time: expected seconds since 1970, at least 0, got {self.time}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, the time as ISO 8601 in UTC."""
@@ -60,10 +60,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class NewImage:
-    """An image to add: its entry, its vector (dimension,) of length 1, and a small JPEG of it (128 pixels high).
+    """An image to add: its entry, its vector (dimension,) of length 1, and its thumbnail, a JPEG 128 pixels high.
 
     Raises:
-        VireidError: a vector with NaN or of another length, a picture that is no JPEG or too large.
+        VireidError: a vector with NaN or of another length, a thumbnail that is not a JPEG or too large.
     """
 
     entry: Entry
@@ -80,9 +80,9 @@ class NewImage:
 
 @dataclass(frozen=True)
 class Where:
-    """Which entries are meant; an empty field does not restrict, ``since`` is inclusive and ``until`` exclusive.
+    """A filter of entries: an empty field does not restrict, ``since`` is inclusive and ``until`` exclusive.
 
-    An entry without a time is in no time span.
+    An entry without a time is outside every time span.
     """
 
     ids: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class Match:
 
 @dataclass(frozen=True)
 class GalleryInfo:
-    """What a gallery holds, and of which model; ``dtype`` is float16 or float32, times as in `Entry`."""
+    """The model and the contents of a gallery; ``dtype`` is float16 or float32, times are as in `Entry`."""
 
     model: str
     fingerprint: str
@@ -126,13 +126,27 @@ class GalleryInfo:
 class Gallery(Protocol):
     """A store of `NewImage`: a folder, a Milvus server, or a running service. Every method may raise `VireidError`.
 
-    What `add` has returned for is kept whatever happens afterwards; what `remove` has returned for is gone for good.
+    Once `add` returns, its images are kept whatever happens next; once `remove` returns, its images are gone for good.
+
+    Examples:
+        >>> import vireid
+        >>> _ = vireid.render("folder", 3, images=1, height=64, width=32, out="people")
+        >>> model = vireid.load_model("runs/tiny")  # of the example of `vireid.train`
+        >>> gallery = vireid.open_gallery("yard", create=model)
+        >>> _ = vireid.add_images(gallery, model, "people/visible", vireid.Modality.VISIBLE, camera="gate")
+        >>> gallery.info().cameras
+        {'gate': 3}
+        >>> gallery.remove(vireid.gallery.Where(cameras=("gate",)))
+        3
+        >>> gallery.close()
     """
 
-    def info(self) -> GalleryInfo: ...
+    def info(self) -> GalleryInfo:
+        """Return what the gallery holds, and of which model."""
+        ...
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Return which of these images are in already."""
+        """Return which of these images the gallery already has."""
         ...
 
     def add(self, images: Iterable[NewImage]) -> int:
@@ -140,29 +154,31 @@ class Gallery(Protocol):
         ...
 
     def search(self, query: Vectors, top: int, where: Where = EVERYTHING, rerank: bool = False) -> list[Match]:
-        """Return the best ``top`` entries for one person, best first; ``query`` (n, dimension) are images of them."""
+        """Return the best ``top`` entries for one person, best first; ``query`` is (n, dimension), their images."""
         ...
 
     def entries(self, where: Where = EVERYTHING, limit: int | None = None, after: str = "") -> list[Entry]:
-        """Return entries in the order of their ids, at most ``limit``, those behind the id ``after``."""
+        """Return entries sorted by id, at most ``limit``, starting after the id ``after``."""
         ...
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
-        """Return the vectors (n, dimension) of these entries; raises for an unknown id."""
+        """Return the vectors (n, dimension) of these entries; raise for an unknown id."""
         ...
 
     def thumbnail(self, id: str) -> bytes:
-        """Return an entry's small JPEG; raises for an unknown id."""
+        """Return the JPEG thumbnail of an entry; raise for an unknown id."""
         ...
 
     def remove(self, where: Where) -> int:
-        """Delete the entries that are meant, with vector and picture, and return their number.
+        """Delete the matching entries with their vectors and thumbnails, and return their number.
 
-        Raises for a ``where`` that restricts nothing.
+        Raise for a ``where`` that restricts nothing.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of the store; nothing else can be called afterwards."""
+        ...
 
 
 @runtime_checkable
@@ -174,5 +190,5 @@ class Store(Protocol):
         ...
 
     def compact(self) -> None:
-        """Give the space of deleted images back."""
+        """Free the space of deleted images."""
         ...

@@ -35,9 +35,9 @@ _SECONDS = 90.0
 class RemoteGallery:
     """The `Gallery` behind the service at ``url``.
 
-    ``token`` needs the role admin to remove, write to add, search for the rest. ``verify`` is as in httpx: True for the
-    system's authorities, a path for a certificate of one's own, or a context. A request is sent once: the gallery
-    knows what is in, so after an error the same call can be made again.
+    ``token`` needs the role admin to remove, write to add, and search for everything else. ``verify`` is as in httpx:
+    True for the system's certificate authorities, a path to your own certificate, or a context. A request is sent only
+    once: the gallery knows which images it has, so the same call can be repeated after an error.
 
     Raises:
         VireidError: httpx is not installed. Every method: the service does not answer or refuses, in one line.
@@ -52,7 +52,7 @@ class RemoteGallery:
         self._url = url.rstrip("/")
         context = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
         headers = {"Authorization": f"Bearer {token}"}
-        # A service's address is this machine or one the caller named: no proxy of the environment stands between.
+        # The service is on this machine or one that the caller named, so ignore the environment's proxies.
         self._client = httpx.Client(
             base_url=f"{self._url}/api/v1/", headers=headers, verify=context, timeout=_SECONDS, trust_env=False
         )
@@ -124,14 +124,14 @@ class RemoteGallery:
         except self._transport_error as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise VireidError(
-                f"{self._url}: the service does not answer ({reason}); is it running? then do the same again"
+                f"{self._url}: the service does not answer ({reason}); check that it is running and try again"
             ) from error
         if response.is_success:
             return response
         try:
             message = str(response.json()["error"])
         except (ValueError, KeyError, TypeError):
-            message = f"status {response.status_code}; expected a vireid service there"
+            message = f"status {response.status_code}; expected a vireid service at this address"
         raise VireidError(f"{self._url}: {message}")
 
     def _content(self, response: Any) -> dict[str, Any]:
@@ -140,25 +140,25 @@ class RemoteGallery:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise VireidError(f"{self._url}: no JSON object; expected a vireid service there")
+            raise VireidError(f"{self._url}: not a JSON object; expected a vireid service at this address")
         return content
 
 
 def pinned(certificate: Path) -> ssl.SSLContext:
-    """Return what trusts the server that has this certificate (PEM, the first in the file), whoever signed it.
+    """Return a context that trusts the server with this certificate (PEM, the first in the file), whoever signed it.
 
-    For a service on this machine whose ``serving.json`` vouches for it: its certificate may name another host.
+    For a service on this machine that ``serving.json`` vouches for: its certificate may name another host.
 
     Raises:
-        VireidError: the file cannot be read or holds no certificate.
+        VireidError: the file cannot be read or contains no certificate.
     """
     try:
         first = re.search("-----BEGIN CERT.+?-----END CERT[^\n]+", certificate.read_text(), re.DOTALL)
         context = ssl.create_default_context(cadata=first[0] if first else "none")
     except (OSError, ValueError) as error:
-        raise VireidError(f"{certificate}: the service's certificate cannot be read; start it again") from error
+        raise VireidError(f"{certificate}: cannot read the service's certificate; restart the service") from error
     context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # or its authority would have to be known as well
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # else its authority would have to be trusted too
     return context
 
 

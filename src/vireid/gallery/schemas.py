@@ -1,4 +1,4 @@
-"""What goes over the REST interface, as checked models, and its translation to records and back."""
+"""Requests and answers of the REST interface as validated models, and their conversion to and from records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vireid.gallery.times import LATEST
 from vireid.types import Modality, VireidError
 
 MAX_TOP = 1000
-"""Entries of one page, ids of one request, pictures of one answer; a search has up to `MOST` matches."""
+"""Most entries on a page, ids in a request and pictures in an answer; a search returns up to `MOST` matches."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -42,13 +42,13 @@ Time = Annotated[datetime, AfterValidator(_in_range)]
 
 
 class Strict(BaseModel):
-    """Refuses fields that it does not know, so that a misspelt filter is an error and not a wider search."""
+    """Base that refuses unknown fields, so that a misspelt filter is an error and not a wider search."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class EntryModel(Strict):
-    """One image of the gallery; `time` in ISO 8601, UTC where it names no zone."""
+    """One image of the gallery; `time` is in ISO 8601, UTC if it names no zone."""
 
     id: Id
     name: Name
@@ -62,9 +62,9 @@ class EntryModel(Strict):
 
 
 class WhereModel(Strict):
-    """Which entries are meant; a field left out does not restrict."""
+    """A filter of entries; an omitted field does not restrict."""
 
-    ids: Annotated[Ids, Field(min_length=1)] = []  # an empty list would mean all, in a deletion too
+    ids: Annotated[Ids, Field(min_length=1)] = []  # an empty list would mean everything, even in a deletion
     modality: ModalityName | None = None
     cameras: Names = []
     not_cameras: Names = []
@@ -85,29 +85,29 @@ class WhereModel(Strict):
 
 
 class Listing(WhereModel):
-    """Which entries, how many of them, and behind which id."""
+    """A page of entries: the filter, how many, and after which id."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_TOP)] = 100
     after: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 class SearchModel(Strict):
-    """One person to search for: images beside it in the form, or `vectors`, or `examples` of the gallery."""
+    """One person to search for: images in the same form, `vectors`, or `examples` from the gallery."""
 
-    modality: Annotated[ModalityName | None, Field(description="Of the images; needed where there are any.")] = None
+    modality: Annotated[ModalityName | None, Field(description="Modality of the images, required with images.")] = None
     top: Annotated[int, Field(ge=1, le=MOST)] = 20
     where: WhereModel = WhereModel()
     rerank: bool = False
     group_by_track: bool = False
-    examples: Annotated[Ids, Field(description="Images of the gallery that show the person too.")] = []
+    examples: Annotated[Ids, Field(description="Images of the gallery that also show the person.")] = []
     not_: Annotated[Ids, Field(alias="not", description="Images to leave out.")] = []
     heatmaps: bool = False
-    thumbnails: Annotated[bool, Field(description=f"Of the first {MAX_TOP} images.")] = True
-    vectors: Annotated[str | None, Field(description="base64 of float32, little-endian, n x dimension.")] = None
+    thumbnails: Annotated[bool, Field(description=f"Thumbnails of the first {MAX_TOP} images.")] = True
+    vectors: Annotated[str | None, Field(description="Base64 of float32, little-endian, n x dimension.")] = None
 
 
 class AboutModel(Strict):
-    """What is known of an image to add."""
+    """Modality, camera, time and track of an image to add."""
 
     modality: ModalityName
     camera: Name = ""
@@ -116,7 +116,7 @@ class AboutModel(Strict):
 
 
 class VectorModel(Strict):
-    """An image that was embedded elsewhere: `vector` and `thumbnail` (JPEG) in base64."""
+    """An image embedded elsewhere: `vector` and `thumbnail` (JPEG) in base64."""
 
     entry: EntryModel
     vector: str
@@ -124,7 +124,7 @@ class VectorModel(Strict):
 
 
 class VectorsModel(Strict):
-    """Images that were embedded elsewhere, by the model that `fingerprint` names."""
+    """Images embedded elsewhere, by the model that `fingerprint` names."""
 
     fingerprint: str
     images: Annotated[list[VectorModel], Field(max_length=MAX_TOP)]
@@ -141,7 +141,7 @@ def modality_of(name: ModalityName) -> Modality:
 
 
 def seconds(time: datetime | None) -> float | None:
-    """Return seconds since 1970 UTC; a time without a zone is taken as UTC."""
+    """Return seconds since 1970 UTC; a time without a zone counts as UTC."""
     if time is None:
         return None
     return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
@@ -172,13 +172,13 @@ def info_json(info: GalleryInfo) -> dict[str, Any]:
 
 
 def info_record(content: dict[str, Any]) -> GalleryInfo:
-    """Return what a service says of its gallery; raises `VireidError` where it is not that."""
+    """Return what a service reports about its gallery; raise `VireidError` for an invalid answer."""
     names = {field.name for field in fields(GalleryInfo)}
     try:
         times = {name: seconds(_TIME.validate_python(content[name])) for name in ("first", "last")}
         return GalleryInfo(**{name: content[name] for name in names} | times)
     except (KeyError, ValidationError):
-        raise VireidError("gallery: the service's answer is not understood; is it of the same version?") from None
+        raise VireidError("gallery: cannot read the service's answer; does it run the same version?") from None
 
 
 def encode(vectors: Vectors) -> str:
@@ -187,7 +187,7 @@ def encode(vectors: Vectors) -> str:
 
 
 def decode_bytes(text: str, field: str) -> bytes:
-    """Return the bytes of base64 ``text``; raises `VireidError` naming the field."""
+    """Return the bytes of base64 ``text``; raise `VireidError` that names the field."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -198,7 +198,7 @@ def decode(text: str, dimension: int, field: str) -> Vectors:
     """Return the vectors (n, dimension) of base64 ``text``.
 
     Raises:
-        VireidError: not base64, not a whole number of vectors, none, NaN or infinite values, a row of zeros.
+        VireidError: not base64, no vector or not a whole number of them, NaN or infinity, a row of zeros.
     """
     data = decode_bytes(text, field)
     if not data or len(data) % (4 * dimension):
@@ -210,7 +210,7 @@ def decode(text: str, dimension: int, field: str) -> Vectors:
 
 
 def explain(error: ValidationError | Sequence[Any], field: str) -> str:
-    """Return a validation's first complaint as one line that names the field."""
+    """Return the first error of a validation as one line that names the field."""
     first = (error.errors(include_url=False) if isinstance(error, ValidationError) else error)[0]
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {count - 1} more)" if (count := _count(error)) > 1 else ""

@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 
 INDEX: dict[str, Any] = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 8, "efConstruction": 64}}
 EF, EF_FILTERED = 192, 256
-"""Candidates that a search keeps in every segment, at least as many as it returns. A filter hides some of them."""
+"""Candidates that a search keeps per segment, at least as many as it returns. A filter hides some of them."""
 _PAGE = 1000
 _PATIENCE = 120.0
-"""Seconds for a call of an ingest, which may meet a server that indexes what it got."""
+"""Timeout in seconds of a call that adds images, because the server may be indexing earlier ones."""
 _HANDOVER = 10.0
-"""Seconds that a segment may be on its way between nodes, or from growing to sealed."""
+"""Seconds that a segment may take to move between nodes, or from growing to sealed."""
 _WRITE = 64
-"""Images of one message: 1.3 MiB of float32 vectors of 4,096 with their thumbnails."""
+"""Images in one message: 1.3 MiB of float32 vectors of 4,096 dimensions with their thumbnails."""
 _CHECKED = 256
-"""Images read whole at a time: at most 20 MB with vectors of 4,096."""
+"""Images read completely at a time: at most 20 MB with vectors of 4,096 dimensions."""
 _ENTRY = ["id", "name", "modality", "camera", "time", "track"]
 
 
 class ServerGallery:
-    """`Gallery` of one collection. What the server has acknowledged is in its log, which survives the server.
+    """`Gallery` in one collection. What the server has acknowledged is in its log, which survives the server.
 
-    Listing, `known` and removing see every write that was acknowledged to anybody, for which the server waits until its
-    next time tick (measured 0.2 to 0.4 s); the rest sees this process's own writes at once and others' after that tick.
+    Listing, `known` and removing see every write acknowledged to any client; for this the server waits until its next
+    time tick (measured 0.2 to 0.4 s). Other calls see this process's writes at once and those of others after the tick.
     """
 
     def __init__(self, client: MilvusClient, place: str, collection: str) -> None:
         """Open a collection that `create` has made.
 
         Raises:
-            VireidError: no such collection, another's, or of a newer version.
+            VireidError: no such collection, not a gallery, or of a newer version.
         """
         self._client, self._place, self._name = client, place, collection
         with told(place):
@@ -63,9 +63,9 @@ class ServerGallery:
 
     @staticmethod
     def create(client: MilvusClient, place: str, collection: str, settings: StoreSettings) -> StoreSettings:
-        """Make the collection, with its index, and return the settings that it got.
+        """Create the collection with its index and return its settings.
 
-        Vectors are float32, with a warning, where the server is too old for float16.
+        Vectors are float32, with a warning, if the server is too old for float16.
         """
         from pymilvus import DataType
 
@@ -91,7 +91,7 @@ class ServerGallery:
         return settings
 
     def _read(self, call: Callable[..., Any], timeout: float | None = None, **options: Any) -> Any:
-        """Query or search, again for some seconds where a segment is just being handed from one node to another."""
+        """Query or search, and retry for some seconds while a segment is handed from one node to another."""
         from pymilvus.exceptions import MilvusException
 
         deadline = time.monotonic() + _HANDOVER
@@ -108,7 +108,7 @@ class ServerGallery:
         return summarise(self._settings, self._groups())
 
     def _groups(self) -> list[tuple[int, str, int, float | None, float | None]]:
-        """Count by modality and camera; all entries are read again only where their number has changed."""
+        """Count by modality and camera; reread all entries only if their number has changed."""
         rows = self._read(self._client.query, filter="", output_fields=["count(*)"])
         count = int(rows[0]["count(*)"])
         if self._summary is None or self._summary[0] != count:
@@ -167,7 +167,7 @@ class ServerGallery:
     def _pages(
         self, where: Where, fields: list[str], limit: int | None = None, after: str = ""
     ) -> list[dict[str, Any]]:
-        """Read rows in the order of their ids, page by page."""
+        """Read rows sorted by id, page by page."""
         if where.ids:
             ids = sorted(id for id in where.ids if id > after)
             return self._of_ids(ids, fields, expression(where), level="Strong")[:limit]
@@ -248,12 +248,12 @@ class ServerGallery:
         return found
 
     def compact(self) -> None:
-        """Let the server write its segments anew without what was deleted, and wait until it has."""
+        """Make the server rewrite its segments without the deleted images, and wait until it has."""
         job, deadline = self._compact(), time.monotonic() + 600
         with told(self._place):
             while self._client.get_compaction_state(job, timeout=TIMEOUT) != "Completed":
                 if time.monotonic() > deadline:
-                    raise VireidError(f"{self._place}: the server still compacts after ten minutes; look there")
+                    raise VireidError(f"{self._place}: still compacting after ten minutes; check the server")
                 time.sleep(0.5)
 
     def _compact(self) -> int:
@@ -266,10 +266,10 @@ class ServerGallery:
 
 
 def _described(client: MilvusClient, collection: str, place: str) -> Any:
-    """Return what `ServerGallery.create` left in the collection's description."""
+    """Return what `ServerGallery.create` wrote into the collection's description."""
     if not client.has_collection(collection, timeout=TIMEOUT):
         raise VireidError(
-            f"{place}: no gallery {collection} there; the first `vireid gallery add STORE IMAGES --model RUN` makes it"
+            f"{place}: no gallery {collection}; create it with `vireid gallery add STORE IMAGES --model RUN`"
         )
     try:
         return json.loads(client.describe_collection(collection, timeout=TIMEOUT)["description"])["vireid"]
@@ -278,7 +278,7 @@ def _described(client: MilvusClient, collection: str, place: str) -> Any:
 
 
 def _stores_half(version: str) -> bool:
-    """Milvus 2.3 accepts float16 vectors, and its server dies where it indexes them."""
+    """Whether the server can index float16: Milvus 2.3 accepts such vectors and crashes when it indexes them."""
     numbers = re.findall(r"\d+", version)[:2]
     return tuple(map(int, numbers)) >= (2, 4)
 

@@ -1,4 +1,4 @@
-"""Scores that mean something: the thresholds that an evaluation of the model found."""
+"""Score thresholds for given false-match rates, from an evaluation of the model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from vireid.types import Modality
 def score_thresholds(folder: Path, modality: Modality) -> dict[str, float]:
     """Return false-match rate -> similarity from the newest evaluation of the model in ``folder``.
 
-    The keys are the rates as ``results.json`` writes them (``0.001``): the share of comparisons of two different people
-    that reach the similarity. ``modality`` is the query's; the thresholds are those of searches in the other modality,
-    with the features after the BNNeck. Empty where no evaluation has any.
+    The keys are the rates as written in ``results.json`` (``0.001``): the share of comparisons of two different people
+    that reach the similarity. ``modality`` is that of the query; the thresholds are for searches in the other modality,
+    with the features after the BNNeck. Empty if no evaluation has any.
     """
     files = [*folder.glob("evaluation/*/results.json"), *folder.glob("results.json")]
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         try:
             found = _thresholds(json.loads(file.read_text()), modality)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # somebody else's file, or an older version's: a search goes without
+            continue  # not our file, or of an older version: search without thresholds
         if found:
             return found
     return {}

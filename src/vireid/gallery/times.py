@@ -1,4 +1,4 @@
-"""Points in time as people and files write them."""
+"""Points in time: reading and writing them as text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LATEST = 253_402_300_800.0
 
 
 def parse_time(text: str, name: str = "time") -> float:
-    """Return seconds since 1970 UTC of ISO 8601 text or of such seconds as text; without a zone it is UTC.
+    """Return seconds since 1970 UTC from text, either ISO 8601 (UTC if it names no zone) or the seconds themselves.
 
     >>> parse_time("2024-05-01T12:00:00Z"), parse_time("2024-05-01"), parse_time("1714564800.5")
     (1714564800.0, 1714521600.0, 1714564800.5)
 
     Raises:
-        VireidError: neither of both; ``name`` says which field.
+        VireidError: neither of the two, or out of range; ``name`` is the field in the message.
     """
     words = text.strip()
     try:
@@ -34,7 +34,7 @@ def parse_time(text: str, name: str = "time") -> float:
 
 
 def show_time(seconds: float) -> str:
-    """Return ISO 8601 text in UTC, to the millisecond where there is a fraction.
+    """Return ISO 8601 text in UTC, with milliseconds if the time has a fraction.
 
     >>> show_time(1714564800.0), show_time(1714564800.5)
     ('2024-05-01T12:00:00Z', '2024-05-01T12:00:00.500Z')

@@ -1,4 +1,4 @@
-"""A whole gallery to another place, or into a file for other programs."""
+"""Copying a whole gallery to another place, or exporting it to a file for other programs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from vireid.files import atomic_path
 from vireid.gallery.format import Dtype
-from vireid.gallery.records import Entry, Gallery, GalleryInfo, NewImage, Where
-from vireid.gallery.store import model_folder, open_gallery
+from vireid.gallery.records import Entry, Gallery, NewImage, Where
+from vireid.gallery.store import model_source, open_gallery
 from vireid.parallel import Progress, in_threads
 from vireid.types import VireidError
 
@@ -20,38 +20,35 @@ _PAGE = 256
 
 @dataclass(frozen=True)
 class ModelOf:
-    """The model of a gallery, as far as a copy has to know it."""
+    """The model of a gallery, as far as a copy needs to know it."""
 
     name: str
     fingerprint: str
     dimension: int
-
-    @classmethod
-    def gallery(cls, info: GalleryInfo) -> ModelOf:
-        return cls(info.model, info.fingerprint, info.dimension)
+    source: str
 
 
 @dataclass(frozen=True)
 class Copied:
-    """How many images were copied and compared, and how many others the target holds."""
+    """Number of images copied and compared, and number of other images in the target."""
 
     images: int
     others: int
 
 
 def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = None) -> Copied:
-    """Copy every image and compare the copy: entry, thumbnail and vector, at the lower precision of the two galleries.
+    """Copy every image and compare entry, thumbnail and vector of the copy, at the lower precision of the galleries.
 
-    What is in ``target`` already is compared too, so an interrupted copy goes on where it stopped.
+    Images already in ``target`` are compared too, so an interrupted copy resumes where it stopped.
 
     Raises:
-        VireidError: another model, or an image that the target has differently.
+        VireidError: another model, or an image that differs in the target.
     """
     total = source.info()
     there = target.info()
     if there.fingerprint != total.fingerprint:
         raise VireidError(
-            f"migrate: the target holds vectors of {there.model}, not of {total.model}; name an empty one"
+            f"migrate: the target holds vectors of {there.model}, not of {total.model}; name an empty target"
         )
     dtype: Dtype = "float16" if "float16" in (total.dtype, there.dtype) else "float32"
     done = 0
@@ -83,9 +80,7 @@ def _compare(images: list[NewImage], target: Gallery, dtype: Dtype) -> None:
     copies = {copy.entry.id: copy for copy in _images(target, entries)}
     for image in images:
         if image.entry.id not in copies or not _same(image, copies[image.entry.id], dtype):
-            raise VireidError(
-                f"image {image.entry.id}: the target has it differently; remove it there and migrate again"
-            )
+            raise VireidError(f"image {image.entry.id}: differs in the target; remove it there and migrate again")
 
 
 def _same(image: NewImage, copy: NewImage, dtype: Dtype) -> bool:
@@ -100,7 +95,7 @@ def write_parquet(gallery: Gallery, out: Path, progress: Progress | None = None)
     ``thumbnail`` (JPEG).
 
     Raises:
-        VireidError: a name that does not end in .parquet, pyarrow is not installed, the file cannot be written.
+        VireidError: the name does not end in .parquet, pyarrow is not installed, or the file cannot be written.
     """
     if out.suffix.lower() != ".parquet":
         raise VireidError(f"{out}: expected a file name that ends in .parquet")
@@ -130,7 +125,7 @@ def _row(image: NewImage) -> dict[str, object]:
 
 
 def open_copy(gallery: Gallery, place: str, target: str) -> Gallery:
-    """Open the gallery at ``target``, made for the model of the one at ``place`` where there is none.
+    """Open the gallery at ``target``; if there is none, create it for the model of the gallery at ``place``.
 
     Raises:
         VireidError: the target is the source, or holds vectors of another model.
@@ -138,7 +133,8 @@ def open_copy(gallery: Gallery, place: str, target: str) -> Gallery:
     if target == place or (
         "://" not in target and "://" not in place and Path(target).resolve() == Path(place).resolve()
     ):
-        raise VireidError(f"{target}: the gallery is there already; name another place")
+        raise VireidError(f"{target}: the gallery is already there; name another place")
     info = gallery.info()
     dtype: Dtype = "float16" if info.dtype == "float16" else "float32"
-    return open_gallery(target, create=ModelOf.gallery(info), folder=model_folder(place), dtype=dtype)
+    model = ModelOf(info.model, info.fingerprint, info.dimension, model_source(place))
+    return open_gallery(target, create=model, dtype=dtype)

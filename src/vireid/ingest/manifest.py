@@ -1,4 +1,4 @@
-"""Manifests: tables of image files and what is known of them, as CSV or Parquet."""
+"""Manifests: tables of image files with modality, camera, time and track, as CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vireid.ingest.sources import About, Source, file_source
 from vireid.types import Modality, VireidError
 
 COLUMNS = ("path", "modality", "camera", "time", "track")
-"""Columns of a manifest. Only ``path`` is needed; it is relative to the manifest's folder."""
+"""Columns of a manifest. Only ``path`` is required; it is relative to the manifest's folder."""
 MAX_ROWS = 10_000_000
 
 
 def manifest_sources(file: Path, default: About) -> list[Source]:
-    """Return the images that a manifest lists; ``default`` says what its empty cells leave open.
+    """Return the images that a manifest lists; ``default`` fills its empty cells.
 
     Raises:
-        VireidError: not a manifest, unknown columns, a cell that makes no sense (with its line number).
+        VireidError: not a manifest, unknown columns, an invalid cell (with its line number).
     """
     rows = read_table(file, COLUMNS, required=("path",))
     return [_source(file, line, row, default) for line, row in rows]
@@ -40,7 +40,7 @@ def _source(file: Path, line: int, row: dict[str, str], default: About) -> Sourc
 
 
 def parse_modality(text: str, where: str) -> Modality:
-    """Return the modality that a word names, whatever its case."""
+    """Return the modality that a word names, in upper or lower case."""
     try:
         return Modality[text.strip().upper()]
     except KeyError:
@@ -48,10 +48,10 @@ def parse_modality(text: str, where: str) -> Modality:
 
 
 def read_table(file: Path, columns: tuple[str, ...], required: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """Return (line, cells as text) of a CSV or Parquet file's rows; a column that is not there has empty cells.
+    """Return (line, cells as text) for the rows of a CSV or Parquet file; a missing column has empty cells.
 
     Raises:
-        VireidError: unreadable, too large, a column missing or not among ``columns``.
+        VireidError: unreadable, too large, a required column is missing, or a column is not among ``columns``.
     """
     if not file.is_file():
         raise VireidError(f"{file}: no such file; expected a CSV or Parquet file with the columns {', '.join(columns)}")
@@ -88,14 +88,14 @@ def _parquet(file: Path) -> tuple[list[str], Iterable[tuple[int, list[str]]]]:
         table = pyarrow.parquet.read_table(file)
         names = list(table.column_names)
         columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
-    # beside its own: text that is not UTF-8, a time that Python has no date for, a zone that this machine does not know
+    # besides its own errors: text that is not UTF-8, a time that Python cannot represent, an unknown time zone
     except (OSError, arrow.ArrowException, ValueError, OverflowError, KeyError) as error:
         raise VireidError(f"{file}: expected a Parquet file of text and times ({repr(error)[:120]})") from None
     return names, list(enumerate(map(list, zip(*columns, strict=True)), start=1))
 
 
 def _text(value: Any) -> str:
-    """A cell as a CSV file would have it: a time in ISO 8601, nothing for null."""
+    """Return a cell as text, as in a CSV file: a time in ISO 8601, null as an empty string."""
     if value is None:
         return ""
     return str(value.isoformat() if hasattr(value, "isoformat") else value).strip()

@@ -1,4 +1,4 @@
-"""Where new images come from: files, folders, patterns, manifests, and the boxes of a video."""
+"""Sources of new images: files, folders and patterns, and what is known about each image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vireid.types import Modality, VireidError
 
 @dataclass(frozen=True)
 class About:
-    """What is said of images that do not say it themselves; ``modality`` None is an error where nobody says it."""
+    """Defaults for images that do not state these values; ``modality`` None is an error if nothing else states it."""
 
     modality: Modality | None = None
     camera: str = ""
@@ -31,7 +31,7 @@ class About:
 
 @dataclass(frozen=True)
 class Source:
-    """An image that can be read: ``read`` returns the bytes of an image file, or raises `VireidError`."""
+    """An image to read: ``read`` returns the bytes of an image file, or raises `VireidError`."""
 
     name: str
     about: About
@@ -39,16 +39,16 @@ class Source:
 
 
 def file_source(path: Path, about: About) -> Source:
-    """Return the source of an image file; what is not a regular file of modest size is refused when it is read."""
+    """Return the source of an image file; reading refuses anything but a regular file of moderate size."""
     if about.modality is None:
-        raise VireidError(f"{path}: modality unknown; say --modality visible or infrared, or give it in a manifest")
+        raise VireidError(f"{path}: modality unknown; give --modality visible or infrared, or name it in a manifest")
     return Source(str(path), about, lambda: read_file(path))
 
 
 def file_sources(inputs: Sequence[str], about: About) -> list[Source]:
-    """Return the images of files, folders (with the folders in them) and patterns such as ``day/*.jpg``.
+    """Return the images of files, folders (with their subfolders) and patterns such as ``day/*.jpg``.
 
     Raises:
-        VireidError: an input that names no image, or no modality is given.
+        VireidError: an input names no image, or no modality is given.
     """
     return [file_source(path, about) for text in inputs for path in find_files(text)]

@@ -1,4 +1,4 @@
-"""People in a video: the boxes of a detector or tracker, cut out frame by frame."""
+"""People in a video: cropping the boxes of a detector or tracker, frame by frame."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vireid.ingest.sources import About, Source
 from vireid.types import VireidError
 
 _MOST = 2**31
-"""What every number of a box stays below."""
+"""Limit that every number of a box must stay below."""
 COLUMNS = ("frame", "x", "y", "w", "h", "track")
-"""Columns of a file of boxes: the frame's number from 0, the box's left, top, width and height in pixels, its track."""
+"""Columns of a file of boxes: frame number from 0; left, top, width and height of the box in pixels; its track."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """One line of a file of boxes."""
+    """One line in a file of boxes."""
 
     frame: int
     x: float
@@ -38,7 +38,7 @@ def read_boxes(file: Path) -> list[Box]:
     """Read a CSV or Parquet file with the columns `COLUMNS` (``track`` may be missing), sorted by frame.
 
     Raises:
-        VireidError: not such a file, or a cell that makes no sense (with its line number).
+        VireidError: not such a file, or an invalid cell (with its line number).
     """
     boxes = []
     for line, row in read_table(file, COLUMNS, required=COLUMNS[:5]):
@@ -48,23 +48,23 @@ def read_boxes(file: Path) -> list[Box]:
             numbers = [float("nan")]
         if not (np.abs(numbers) < _MOST).all() or numbers[0] < 0 or numbers[0] % 1 or min(numbers[3:]) < 1:
             cells = ", ".join(row[name][:20] for name in COLUMNS[:5])
-            raise VireidError(f"{file}:{line}: expected a frame from 0 and x, y, w, h, below 2^31, got {cells}")
+            raise VireidError(f"{file}:{line}: expected a frame >= 0 and x, y, w, h below 2^31, got {cells}")
         frame, x, y, width, height = numbers
         boxes.append(Box(int(frame), x, y, width, height, row["track"]))
     return sorted(boxes, key=lambda box: box.frame)
 
 
 def video_sources(video: Path, boxes: list[Box], about: About) -> Iterator[Source]:
-    """Cut the boxes out of the frames of a video, which is decoded once, up to the last frame that has a box.
+    """Crop the boxes from the frames of a video, which is decoded once, up to the last frame with a box.
 
-    ``about.time`` is that of the video's beginning; every crop gets the time of its frame. A crop is an uncompressed
-    image (BMP), so that the same pixels have the same id on every machine.
+    ``about.time`` is the time of the first frame; every crop gets the time of its own frame. Crops are uncompressed
+    images (BMP), so that the same pixels have the same id on every machine.
 
     Raises:
         VireidError: PyAV is not installed, or the file is not a video that it can decode.
     """
     if about.modality is None:
-        raise VireidError(f"{video}: modality unknown; say --modality visible or infrared")
+        raise VireidError(f"{video}: modality unknown; give --modality visible or infrared")
     wanted: dict[int, list[Box]] = {}
     for box in boxes:
         wanted.setdefault(box.frame, []).append(box)
@@ -90,7 +90,9 @@ def _frames(video: Path, last: int) -> Iterator[tuple[int, float, Pixels]]:
         with av.open(str(video), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             if not 0 < stream.width * stream.height <= MAX_PIXELS:
-                raise VireidError(f"{video}: frames of {stream.width} x {stream.height}; expected {MAX_PIXELS} pixels")
+                raise VireidError(
+                    f"{video}: frames of {stream.width} x {stream.height}; expected at most {MAX_PIXELS} pixels"
+                )
             first: Any = None
             for number, frame in enumerate(container.decode(stream)):
                 if number > last:
@@ -105,7 +107,7 @@ def _frames(video: Path, last: int) -> Iterator[tuple[int, float, Pixels]]:
 
 
 def _crop(frame: Pixels, box: Box) -> Pixels | None:
-    """Return the part of a box that lies in the frame, None where none does."""
+    """Return the part of a box that lies in the frame, None if no part does."""
     top, left = max(0, round(box.y)), max(0, round(box.x))
     bottom, right = max(0, round(box.y + box.height)), max(0, round(box.x + box.width))
     crop = frame[top:bottom, left:right]
@@ -115,7 +117,7 @@ def _crop(frame: Pixels, box: Box) -> Pixels | None:
 def _reader(name: str, crop: Pixels | None) -> Any:
     def read() -> bytes:
         if crop is None:
-            raise VireidError(f"{name}: the box lies outside the picture, or its frame behind the end of the video")
+            raise VireidError(f"{name}: the box is outside the picture, or its frame is past the end of the video")
         buffer = io.BytesIO()
         Image.fromarray(crop).save(buffer, "BMP")
         return buffer.getvalue()

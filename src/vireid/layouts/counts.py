@@ -1,9 +1,9 @@
-"""How many images of whom: the shapes of the real sets, for any number of people.
+"""Image counts per person and camera: the shapes of the real sets, for any number of people.
 
 SYSU-MM01's test part is known image by image: ``sysu_counts.csv`` has one row for each of its 96 people, in sorted
-order, and one column for each camera (as the column counts of the set's ``rand_perm_cam.mat`` give them). Its sums are
-1,374, 1,565, 1,883, 1,918, 1,918 and 1,920. Of the other parts the papers give totals (SYSU-MM01: Wu et al., ICCV 2017;
-LLCM: Zhang and Wang, CVPR 2023); the rows below are drawn and then scaled to hit them.
+order, and one column per camera (from the column counts in the set's ``rand_perm_cam.mat``). The column sums are 1,374,
+1,565, 1,883, 1,918, 1,918 and 1,920. For the other parts the papers give totals (SYSU-MM01: Wu et al., ICCV 2017; LLCM:
+Zhang and Wang, CVPR 2023); their rows are drawn at random and then scaled to match the totals.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Counts = npt.NDArray[np.int64]
 Random = Callable[..., np.random.Generator]
 
 SYSU_INFRARED = np.array([False, False, True, False, False, True])
-OUTDOORS_ONLY, INDOORS_ONLY = 0.43, 0.05  # shares of the training people that come near the published totals
+OUTDOORS_ONLY, INDOORS_ONLY = 0.43, 0.05  # shares of the training people that approximate the published totals
 
 
 def sysu_test(random: Random, people: int) -> Counts:
@@ -31,7 +31,7 @@ def sysu_training(random: Random, people: int, size: int, *totals: int) -> Count
     """Images (people, 6) of SYSU-MM01-like training people; the real part has ``size`` people and ``totals`` images,
     visible and infrared.
 
-    Rows of the test table, of which some lose the indoor cameras 1 to 3 or the outdoor ones 4 to 6, because the
+    They are rows of the test table; some lose the indoor cameras 1 to 3 or the outdoor ones 4 to 6, because the
     training part has fewer images per person.
     """
     rows = _rows(random, people, 1)
@@ -61,9 +61,9 @@ def llcm(random: Random, people: int, training: bool, size: int, *totals: int) -
 
 
 def scaled(counts: Counts, total: int) -> Counts:
-    """Scale whole numbers to an exact sum by largest remainders, the first of equal ones first; 0 stays 0.
+    """Scale integers to an exact sum by largest remainders; of equal remainders the first wins; 0 stays 0.
 
-    Nothing becomes 0 as long as ``total`` is not below ``counts.sum() / smallest count``.
+    No other count becomes 0 as long as ``total`` is at least ``counts.sum() / smallest count``.
     """
     flat = counts.ravel()
     exact = flat * total

@@ -6,7 +6,7 @@ Paths are relative to the file and stay below its folder. The file is taken as s
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -49,14 +49,7 @@ def load(root: Path, trial: int, notify: Notify) -> Dataset:
         camera = int(row["camera"]) if row["camera"] else 1 + modality
         parts[row["split"]].append(Sample(path, identities[row["identity"]], camera, modality))
     train, test, query, gallery = (sorted(part, key=_order) for part in parts.values())
-    if test and (query or gallery):
-        what = "has test lines and query or gallery lines; expected test alone, or query and gallery"
-        notify(Problem("mislabelled", str(root), what))
-    if bool(query) != bool(gallery):
-        what = (
-            f"has {'query' if query else 'gallery'} lines and no {'gallery' if query else 'query'} lines; expected both"
-        )
-        notify(Problem("missing", str(root), what))
+    _check_parts(root, parts, notify)
     dataset = Dataset(
         "manifest",
         root.parent,
@@ -68,6 +61,17 @@ def load(root: Path, trial: int, notify: Notify) -> Dataset:
     )
     check_split(dataset, notify, either=True)
     return dataset
+
+
+def _check_parts(root: Path, parts: Mapping[str, Sequence[Sample]], notify: Notify) -> None:
+    """Report a test part that is given in two ways, or by half."""
+    given = [split for split in ("query", "gallery") if parts[split]]
+    if parts["test"] and given:
+        what = "has test lines and query or gallery lines; expected test alone, or query and gallery"
+        notify(Problem("mislabelled", str(root), what))
+    if len(given) == 1:
+        other = "gallery" if given == ["query"] else "query"
+        notify(Problem("missing", str(root), f"has {given[0]} lines and no {other} lines; expected both"))
 
 
 def _rows(file: Path, notify: Notify) -> Iterator[tuple[str, Row]]:

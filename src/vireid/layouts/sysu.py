@@ -124,18 +124,26 @@ def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permu
         column = cells[camera - 1, 0].ravel()
         for identity in sorted({sample.identity for sample in test}):
             drawn = np.asarray(column[identity - 1]) if 0 < identity <= len(column) else np.empty((TRIALS, 0))
-            found, listed = present[camera, identity], drawn.shape[1] if drawn.ndim == 2 else 0
-            if found != listed:
-                where = str(path.parent.parent / f"cam{camera}" / f"{identity:04d}")
-                what = f"{found} images, but {DRAWS} lists {listed}; restore the folder, "
-                what += "or remove that file to draw galleries by the community rule"
-                notify(Problem("missing" if found < listed else "mislabelled", where, what))
-            elif found and not np.array_equal(np.sort(drawn, axis=1), [range(1, found + 1)] * TRIALS):
-                what = f"camera {camera}, identity {identity}: expected {TRIALS} permutations of 1 to {found}"
-                notify(Problem("unreadable", str(path), what))
-            elif found:
+            flaw = _flaw(path, camera, identity, drawn, present[camera, identity])
+            if flaw:
+                notify(flaw)
+            elif drawn.size:
                 permutations[camera, identity] = drawn.astype(np.int64) - 1
     return permutations
+
+
+def _flaw(path: Path, camera: int, identity: int, drawn: npt.NDArray[Any], found: int) -> Problem | None:
+    """What is wrong with the draws of one identity by one camera, of whose images ``found`` are there."""
+    listed = drawn.shape[1] if drawn.ndim == 2 else 0
+    if found != listed:
+        where = str(path.parent.parent / f"cam{camera}" / f"{identity:04d}")
+        what = f"{found} images, but {DRAWS} lists {listed}; restore the folder, "
+        what += "or remove that file to draw galleries by the community rule"
+        return Problem("missing" if found < listed else "mislabelled", where, what)
+    if found and not np.array_equal(np.sort(drawn, axis=1), [range(1, found + 1)] * TRIALS):
+        what = f"camera {camera}, identity {identity}: expected {TRIALS} permutations of 1 to {found}"
+        return Problem("unreadable", str(path), what)
+    return None
 
 
 def tree(order: Order) -> Tree:

@@ -213,6 +213,14 @@ def build_network(
 
     Raises:
         VireidError: see `TwoStreamNetwork`; weights that cannot be had, read or fitted.
+
+    Examples:
+        >>> import torch, vireid
+        >>> recipe = vireid.load_recipe("sysu-dfw", ["model.weights=none", "model.base_width=8"])
+        >>> network = vireid.build_network(recipe.model, classes=395).eval()
+        >>> output = network(visible=torch.rand(2, 3, 288, 144), infrared=torch.rand(1, 3, 288, 144))
+        >>> [branch.shape for branch in output.normed]
+        [torch.Size([3, 256]), torch.Size([3, 256])]
     """
     network = TwoStreamNetwork(config, classes, methods, size=size)
     if config.weights != "none":

@@ -11,7 +11,7 @@ from vireid.figures.curves import det_figure
 from vireid.figures.style import to_svg
 from vireid.report.document import Curve
 from vireid.report.html import Cell, Table
-from vireid.runs.evaluate import Against, Evaluation
+from vireid.runs.evaluation import Against, Evaluation
 from vireid.training.health import health_history, health_warnings
 from vireid.training.monitor import read_metrics
 
@@ -97,7 +97,7 @@ def against_table(evaluation: Evaluation, other: Against) -> Table:
             change = (f"{100 * d.mean:+.2f}", f"{100 * d.low:+.2f} to {100 * d.high:+.2f}", f"{d.p:.4f}")
             rows.append((name, number, *change))
     columns = ("Setting", "Number", "Difference", "95 % interval", "p")
-    what = f"Points, {evaluation.runs[0].folder.name} minus {other.name}; sign-flip permutation test over identities"
+    what = f"Points, {evaluation.models[0].name} minus {other.name}; sign-flip permutation test over identities"
     return Table("Against the other run", columns, tuple(rows), f"{'; '.join((what, *other.warnings))}.")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
+from vireid.deploy.run import RunEmbedder
 from vireid.evaluation.results import Result, comparability
 from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, training_figures
 from vireid.figures.ranked_lists import ranked_figure
@@ -17,7 +17,7 @@ from vireid.report.details import det_curve, detail_tables, direction_name, heal
 from vireid.report.document import Curve, Headline, RankedSection, Report, write_report
 from vireid.report.html import Cell, Table
 from vireid.report.pictures import heatmap_rows, query_lists, spread_queries
-from vireid.runs.evaluate import Evaluation
+from vireid.runs.evaluation import Evaluation
 from vireid.training.monitor import read_metrics
 
 COLUMNS = ("Setting", "Feature", "Ranking", "R1", "R5", "R10", "R20", "mAP", "mINP", "Trials", "Valid queries")
@@ -44,8 +44,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> tuple[Path, Path]:
 def make_report(evaluation: Evaluation) -> Report:
     """Gather everything the report page shows."""
     shown = plain_results(evaluation)
-    run = evaluation.runs[0]
-    title = f"{run.recipe.name} on {evaluation.dataset.name}"
+    model = evaluation.models[0]
+    run = model.run if isinstance(model, RunEmbedder) else None
+    made_by = model.info.get("recipe", {}).get("name", model.name)
     lists = tuple(
         RankedSection(direction_name(r), query_lists(evaluation, r.setting, r.trials[0]), QUERIES)
         for r in _one_per_direction(shown)
@@ -54,44 +55,54 @@ def make_report(evaluation: Evaluation) -> Report:
         int(r.setting.trials[0].query[i]) for r in _one_per_direction(shown) for i in spread_queries(r.trials[0], 3)
     ]
     return Report(
-        title=title,
+        title=f"{made_by} on {evaluation.dataset.name}",
         summary=summary(evaluation),
         headlines=tuple(headline for r in shown for headline in _headlines(r)),
         curves=(*_curves(shown), *([det_curve(evaluation)] if evaluation.analyses else [])),
         ranked=lists,
         heatmaps=heatmap_rows(evaluation, rows),
-        tables=(results_table(evaluation.results), *detail_tables(evaluation), *health_tables(run.folder)),
-        training=_training(run.folder),
+        tables=(
+            results_table(evaluation.results),
+            *detail_tables(evaluation),
+            *(health_tables(run.folder) if run else ()),
+        ),
+        training=_training(run.folder) if run else (),
         facts=_facts(evaluation),
-        recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False),
+        recipe=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False) if run else "",
     )
 
 
 def summary(evaluation: Evaluation) -> tuple[str, ...]:
     """Sentences on what was measured, on what, and what to keep in mind."""
-    dataset, run, info = evaluation.dataset, evaluation.runs[0], evaluation.runs[0].info
+    dataset, model, info = evaluation.dataset, evaluation.models[0], evaluation.models[0].info
     identities = len({s.identity for s in dataset.test})
-    made, across = evaluation.synthetic, len({r.setting.direction for r in plain_results(evaluation)}) > 1
-    sentences = [
-        f"Trained on {info['classes']} identities, tested on {identities} it never saw "
-        f"({len(dataset.test)} images, {dataset.layout} layout){', in both directions' if across else ''}.",
-    ]
+    across = len({r.setting.direction for r in plain_results(evaluation)}) > 1
+    images = f"({len(dataset.test)} images, {dataset.layout} layout){', in both directions' if across else ''}."
+    made = evaluation.synthetic
+    sentences = [f"Tested on {identities} identities {images}"]
+    if info.get("classes"):
+        sentences = [f"Trained on {info['classes']} identities, tested on {identities} it never saw {images}"]
     if made:
         sentences.append(
             f"The images are rendered, not photographs: difficulty {made['difficulty']}, seed {made['seed']}. "
             "Numbers on them say nothing about real data sets."
         )
-    if info["synthetic"] and not made:
+    if info.get("synthetic") and not made:
         sentences.append("The model saw rendered people only, so expect little on photographs of real ones.")
+    sentences += _caveats(evaluation)
+    if len(evaluation.models) > 1:
+        sentences.append(f"Numbers are means over {len(evaluation.models)} runs; pictures are of {model.name}.")
+    return tuple(sentences)
+
+
+def _caveats(evaluation: Evaluation) -> list[str]:
+    """What keeps the numbers from being compared with others."""
     plain = plain_results(evaluation)
-    sentences += [f"{direction_name(r)}: {warning}." for r in plain for warning in r.warnings]
+    sentences = [f"{direction_name(r)}: {warning}." for r in plain for warning in r.warnings]
     others = [w for r in evaluation.results for w in r.warnings if r.setting.search != "mixed"]
     said = {warning for r in plain for warning in r.warnings}
     sentences += [f"Other lines of the table: {w}." for w in dict.fromkeys(others) if w not in said]
-    sentences += comparability(plain)
-    if len(evaluation.runs) > 1:
-        sentences.append(f"Numbers are means over {len(evaluation.runs)} runs; pictures are of {run.folder.name}.")
-    return tuple(sentences)
+    return sentences + list(comparability(plain))
 
 
 def results_table(results: tuple[Result, ...]) -> Table:
@@ -158,16 +169,19 @@ def _training(run: Path) -> tuple[Curve, ...]:
 
 
 def _facts(evaluation: Evaluation) -> dict[str, str]:
-    info: dict[str, Any] = evaluation.runs[0].info
-    made = evaluation.synthetic or {}
+    """What is known of the model and the rendered set: all of a run, less of an export, little of other models."""
+    model, info = evaluation.models[0], evaluation.models[0].info
+    images, seconds = info.get("training_images"), info.get("training_seconds")
     facts = {
-        "run": evaluation.runs[0].folder.name,
-        "checkpoint": info["checkpoint_rule"],
-        "seed": str(info["seed"]),
-        "trained on": f"{info['layout']} layout, {info['training_images']} images",
-        "device": f"{info['device']}, {info['precision']}",
-        "training time": f"{info['training_seconds']:.0f} s",
-        "git revision": info["git"] or "installed package",
-        "versions": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),
+        "run" if isinstance(model, RunEmbedder) else "model": model.name,
+        "checkpoint": info.get("checkpoint_rule"),
+        "seed": info.get("seed"),
+        "trained on": f"{info['layout']} layout{'' if images is None else f', {images} images'}" if info else None,
+        "device": f"{info.get('device', model.device)}, {info.get('precision', model.precision)}",
+        "training time": None if seconds is None else f"{seconds:.0f} s",
+        "git revision": info["git"] or "installed package" if info else None,
+        "versions": ", ".join(f"{name} {version}" for name, version in (info.get("versions") or {}).items()) or None,
+        "fingerprint": model.fingerprint,
     }
-    return facts | {f"rendered set: {name}": str(value) for name, value in made.items()}
+    facts |= {f"rendered set: {name}": str(value) for name, value in (evaluation.synthetic or {}).items()}
+    return {name: str(value) for name, value in facts.items() if value is not None}

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from vireid.data.augment import normalise
 from vireid.data.pixels import PixelStore
+from vireid.deploy.embedder import Embedder
+from vireid.deploy.run import RunEmbedder
 from vireid.evaluation.metrics import QueryScores
 from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import ranked_lists
@@ -16,7 +18,7 @@ from vireid.figures.heatmaps import HeatmapRow, overlay, response_map
 from vireid.figures.ranked_lists import RankedEntry, RankedList
 from vireid.models.backbone import map_of
 from vireid.models.network import TwoStreamNetwork
-from vireid.runs.evaluate import Evaluation
+from vireid.runs.evaluation import Evaluation
 from vireid.types import Modality
 
 
@@ -57,16 +59,25 @@ def query_lists(
 
 
 def heatmap_rows(evaluation: Evaluation, rows: list[int]) -> tuple[HeatmapRow, ...]:
-    """Response maps (eq. 1) of the first run for rows of the test part, stage by stage."""
-    network, samples = evaluation.runs[0].network, evaluation.dataset.test
+    """Response maps (eq. 1) of the first model for rows of the test part: of a run stage by stage, of an export the
+    one that it returns, none of a model that cannot tell."""
+    model, samples = evaluation.models[0], evaluation.dataset.test
     made = []
-    for row in rows:
+    for row in rows if model.responds else ():
         sample, picture = samples[row], image(evaluation.store, row)
-        maps = stage_maps(network, evaluation.store.batch(np.array([row])), sample.modality)
-        overlays = {name: overlay(picture[None], response_map(value))[0] for name, value in maps.items()}
+        maps = _responses(model, evaluation.store.batch(np.array([row])), sample.modality)
+        overlays = {name: overlay(picture[None], value)[0] for name, value in maps.items()}
         title = f"{sample.modality}, identity {evaluation.dataset.identity_name(sample)}, camera {sample.camera}"
         made.append(HeatmapRow(title, picture, overlays))
     return tuple(made)
+
+
+def _responses(model: Embedder, images: Tensor, modality: Modality) -> dict[str, Tensor]:
+    """Response maps (b, h, w) in [0, 1] by name."""
+    if isinstance(model, RunEmbedder):
+        return {name: response_map(value) for name, value in stage_maps(model.run.network, images, modality).items()}
+    pixels = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+    return {"response": torch.from_numpy(model.response(pixels, modality))}
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""The paper's tables and figures, each by one command."""
+"""Reproducing the paper's tables and figures, one command each."""

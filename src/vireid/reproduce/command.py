@@ -1,4 +1,4 @@
-"""One command: plan, show, train what is missing, write the tables and figures."""
+"""Running `vireid reproduce`: plan, train what is missing, write the tables and figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vireid.types import VireidError
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The tables and figures that were asked for, and their common plan."""
+    """The requested tables and figures, and their common plan."""
 
     grid: Grid
     items: dict[str, Item]
@@ -37,7 +37,7 @@ def plan_reproduction(name: str, grid: Grid, study: Study | None = None) -> Repr
     """Plan one table or figure, all of them, or a study.
 
     Raises:
-        VireidError: an unknown name, or as `make_plan` does.
+        VireidError: an unknown name, or `make_plan` raises it.
     """
     chosen = {each: item(each) for each in (NAMES if name == "all" else (name,))} if study is None else {}
     if study is not None:
@@ -47,14 +47,14 @@ def plan_reproduction(name: str, grid: Grid, study: Study | None = None) -> Repr
 
 
 def with_images(reproduction: Reproduction, progress: Callable[[int, int], None] | None = None) -> Reproduction:
-    """Render the standard set where the plan was made without its images.
+    """Render the standard set if the plan was made without its images.
 
     Raises:
-        VireidError: as `write_standard` does, or a run of other data in a run's place.
+        VireidError: `write_standard` raises it, or a folder holds a run of other data.
     """
     if not reproduction.grid.dataset.rendered:
         return reproduction
-    grid = replace(reproduction.grid)  # a new one, which looks at the files
+    grid = replace(reproduction.grid)  # a new grid, which reads the files
     if grid.unrendered:
         write_standard(grid.data, STANDARD, progress)
     for planned in reproduction.plan:
@@ -67,14 +67,14 @@ def reproduce(
 ) -> list[Path]:
     """Train what is missing, write every table and figure and the page of all that there are; return their folders.
 
-    A run that fails takes only the tables and figures that it belongs to: all others are written before the error.
+    A failed run affects only the tables and figures that need it: all others are written before the error.
 
     Args:
         command: what was typed, recorded beside the results.
         written: called with the folder and the numbers of every table and figure.
 
     Raises:
-        VireidError: runs that failed, by folder and reason; as `run_grid`, `write_product` and `write_index` do.
+        VireidError: runs failed (by folder and reason), or `run_grid`, `write_product` or `write_index` raises it.
     """
     grid = reproduction.grid
     failures = run_grid(grid, [planned.job for planned in reproduction.plan])
@@ -102,7 +102,7 @@ def _told(grid: Grid, failures: dict[str, str], lacking: Sequence[str]) -> str:
     for name, reason in failures.items():
         folder = str(grid.out / "runs" / name)
         told.append(reason if reason.startswith(f"{folder}:") else f"{folder}: {reason}")
-    return f"{'; '.join(told)}; not written: {', '.join(lacking)}; mend that and run the same command again"
+    return f"{'; '.join(told)}; not written: {', '.join(lacking)}; fix this and run the same command again"
 
 
 def record(grid: Grid, one: Item, caption: str, command: Sequence[str]) -> str:

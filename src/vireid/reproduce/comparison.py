@@ -1,4 +1,4 @@
-"""What Tables 3 and 4 share: our method, the baseline and the other systems, beside everything that is printed."""
+"""Code shared by Tables 3 and 4: our method, the baseline and the other systems, beside all printed rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADERS = {"r1": "R1", "r10": "R10", "r20": "R20", "map": "mAP"}
 COLUMNS = {f"{side}_{key}": header for side in ("first", "second") for key, header in HEADERS.items()}
 OURS, PLAIN = "this method", "baseline"
 EXTENSIONS = {"bridge": f"{OURS} + bridge"}
-"""Shipped recipes that extend our method, as their rows are called."""
+"""Shipped recipes that extend our method, and the names of their rows."""
 METHODS = {"cosine": "", "k-reciprocal": ", k-reciprocal re-ranking"}
 PAPER_ROWS = {("cosine", OURS): "Ours", ("k-reciprocal", OURS): "Ours(RK)", ("cosine", "agw"): "AGW",
               ("cosine", "hct"): "HCT", ("cosine", "mmn"): "MMN"}  # fmt: skip
@@ -37,8 +37,8 @@ PRINTED_GALLERIES |= dict.fromkeys(("MPANet", "SAAI", "IDKL"), "official")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table: ``prefixes`` are those of its two column groups in the printed table and in the one of later work,
-    ``titles`` their headers."""
+    """A comparison table: ``prefixes`` and ``later`` are the column prefixes of its two groups in the printed table and
+    in that of later work, ``titles`` their headers."""
 
     name: str
     layout: str
@@ -47,7 +47,7 @@ class Comparison:
     later: tuple[str, str]
 
     def runs(self, grid: Grid) -> dict[str, tuple[Job, ...]]:
-        """The runs of the baseline, every system with a recipe, and the full method."""
+        """Return the runs of the baseline, of every system with a recipe, and of the full method."""
         require_full_method(grid)
         return _measured_rows(grid)
 
@@ -67,7 +67,7 @@ class Comparison:
         unknown = " The paper does not state its galleries; rows of a known other rule have no bracket."
         caption = (
             f"Table {self.name[-1]}, comparison with other methods: {MEASURED} {grid.protocol}"
-            f"{unknown if self.layout == 'sysu' else ''} Of later work, {notes}."
+            f"{unknown if self.layout == 'sysu' else ''} Notes on later work: {notes}."
         )
         table = ResultTable(self.name, caption, ("method", "about"), COLUMNS, tuple(blocks))
         return Product(table, _figure(table))
@@ -115,7 +115,7 @@ class Comparison:
 
 
 def _ranked_by(line: dict[str, str]) -> str:
-    """Whether a printed row is of plain or of re-ranked similarities."""
+    """Return the method of a printed row: plain or re-ranked similarities."""
     return "k-reciprocal" if line["method"].endswith("(RK)") or "re-ranks" in line.get("note", "") else "cosine"
 
 
@@ -136,6 +136,8 @@ def _figure(table: ResultTable) -> Figure:
                 },
             )
             for block in table.blocks
-            if not block.data.endswith(METHODS["k-reciprocal"])  # the table has them; with them it would fill two pages
+            if not block.data.endswith(
+                METHODS["k-reciprocal"]
+            )  # only in the table; with them the figure would fill two pages
         }
     )

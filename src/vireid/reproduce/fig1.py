@@ -1,4 +1,4 @@
-"""Fig. 1: where the baseline and the DFW model respond, for the same people, and how much of it lies on the body."""
+"""Fig. 1: where the baseline and the DFW model respond for the same people, and the share of it on the body."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ COLUMNS = {
 CAPTION = (
     "Fig. 1, response (eq. 1) of a model trained without DFW and one trained with it, both without SLN and random "
     "erasing: mean ± standard deviation over images; before and after the weakening of each stage, for both models, "
-    "and of layer4. Not printed: the paper shows pictures."
+    "and of layer4. The paper prints pictures, no numbers."
 )
 
 
 def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
-    """Return the two runs that are compared: first and second row of Table 1, first seed."""
+    """Return the two runs to compare: the first and second row of Table 1, first seed."""
     require_full_method(grid)
     return {"baseline": grid.jobs(*BASELINE)[:1], "DFW": grid.jobs(*NO_SLN, *NO_RE)[:1]}
 
 
 def make(grid: Grid) -> Product:
-    """Measure and draw."""
+    """Measure the responses and draw them."""
     chosen = {label: job for label, (job,) in runs(grid).items()}
     dataset = open_dataset(grid.data, chosen["DFW"].trial or 1)
     models = {label: load_run(grid.folder(job)) for label, job in chosen.items()}
@@ -74,7 +74,7 @@ def make(grid: Grid) -> Product:
 
 
 def _chosen(dataset: Dataset) -> tuple[Sample, ...]:
-    """A visible and an infrared image of up to `MEASURED_PEOPLE` test people, by turns, spread evenly over them."""
+    """Return a visible and an infrared image, alternating, of up to `MEASURED_PEOPLE` evenly chosen test people."""
     first: dict[tuple[int, Modality], Sample] = {}
     for sample in dataset.test:
         first.setdefault((sample.identity, sample.modality), sample)
@@ -84,7 +84,7 @@ def _chosen(dataset: Dataset) -> tuple[Sample, ...]:
 
 
 def _stages(grid: Grid, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The shared stages before and after the weakening that the full method puts there, and layer4."""
+    """Return the shared stages before and after the full method's weakening, and layer4."""
     config = grid.base.model.weakening
     weaken = DynamicFeatureWeakening(config.matrix, config.alpha, config.beta, config.gate)
     found: dict[str, Tensor] = {}

@@ -10,7 +10,7 @@ STUDIED = ("0.2", "0.5", "0.8")
 
 
 def sweep(grid: Grid) -> Sweep:
-    """Return the settings as threshold / factor, in the paper's terms: m the mean, e the share of strong positions."""
+    """Return the settings as threshold / factor in the paper's terms: m the mean, e the share of strong positions."""
     common = (*NO_SLN, *NO_RE)
     matrix = "model.weakening.matrix"
     settings: dict[str, tuple[str, ...]] = {}

@@ -7,7 +7,7 @@ from vireid.reproduce.sweeps import Sweep, scaling, separation, sweep_item
 from vireid.reproduce.variants import NO_DFW, NO_RE
 
 STUDIED = (20, 50, 100, 150, 200)
-"""In pixels of the paper's input. Its text names 100 alone; no two cells of the maps are 300 pixels apart."""
+"""In pixels of the paper's input. Its text names only 100; no two cells of the maps are 300 pixels apart."""
 
 
 def sweep(grid: Grid) -> Sweep:

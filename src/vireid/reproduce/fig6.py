@@ -9,26 +9,26 @@ from vireid.reproduce.items import Item, Product
 from vireid.reproduce.jobs import Job
 from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluation import evaluate
 
 KEYS = ("direction", "query", "first true match at rank", "right of 10")
 COLUMNS = {"similarity": "top similarity"}
 CAPTION = (
     "Fig. 6, ten most similar gallery images of five visible and five infrared queries of different people, spread "
-    "evenly over the query list without a look at the answers; first seed, first gallery. Not printed: the paper shows "
-    "pictures."
+    "evenly over the query list without looking at the matches; first seed, first gallery. The paper prints pictures, "
+    "no numbers."
 )
 
 
 def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
-    """Return the run of the full method whose lists are shown: the first seed's."""
+    """Return the run of the full method whose lists are shown: that of the first seed."""
     return {"this method": grid.jobs()[:1]}
 
 
 def make(grid: Grid) -> Product:
-    """Rank and draw."""
+    """Rank the gallery and draw the lists."""
     (run,) = runs(grid)["this method"]
-    evaluation = evaluate_runs([grid.folder(run)], grid.data, trial=run.trial, gallery=grid.gallery)
+    evaluation = evaluate([grid.folder(run)], grid.data, trial=run.trial, gallery=grid.gallery)
     plain = {r.setting.direction: r for r in reversed(evaluation.results) if r.setting.search in ("all", "whole")}
     lists, rows = [], []
     for direction in ("visible-to-infrared", "infrared-to-visible"):

@@ -1,4 +1,4 @@
-"""What a table is measured on: the data, the recipe, the seeds, and the folder that all tables share."""
+"""The grid of runs behind the tables: the data, the recipe, the seeds, and the folder that all tables share."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def printed_layouts() -> dict[str, LayoutSpec]:
 class Grid:
     """The runs of a command: ``seeds`` runs of every variant of ``recipe``, trained into ``out/runs``.
 
-    On RegDB the k-th seed trains on the k-th split, so that the mean is the protocol's. ``overrides`` hold for all
-    runs, ``quick`` says that they shorten the training.
+    On RegDB the k-th seed trains on the k-th split, so that the mean is that of the protocol. ``overrides`` apply to
+    all runs; ``quick`` says that they shorten the training.
     """
 
     data: Path
@@ -74,17 +74,17 @@ class Grid:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The records of the data set (of RegDB the first trial); ``rendered`` where it was not there yet."""
+        """The records of the data set (RegDB: first trial); ``rendered`` if it did not exist yet."""
         return live_dataset(standard(STANDARD).settings) if self.unrendered else open_dataset(self.data)
 
     @property
     def unrendered(self) -> bool:
-        """Whether the data are the standard set, of which there is no file yet."""
+        """Whether the data set is the standard set and has no files yet."""
         return self.data == self.out / STANDARD and not (self.data / "synthetic.json").exists()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the data set's files, as runs record it."""
+        """Hash of the data set's files, as recorded by runs."""
         return fingerprint(self.dataset)
 
     @cached_property
@@ -104,7 +104,7 @@ class Grid:
 
     @property
     def kind(self) -> Literal["rendered", "real"]:
-        """Whether the data set is a rendered one."""
+        """Whether the data set is rendered or real."""
         return "rendered" if record_of(self.dataset) else "real"
 
     @property
@@ -119,7 +119,7 @@ class Grid:
 
     @property
     def data_name(self) -> str:
-        """The data set's name as tables state it; a rendered set says that it is one."""
+        """The name of the data set in tables, which says if the set is rendered."""
         made = record_of(self.dataset)
         if made is None:
             return f"{self.data.resolve().name} ({self.dataset.layout} layout)"
@@ -140,7 +140,7 @@ class Grid:
         return tuple(make_job(recipe or self.recipe, both, k, k + 1 if split else None) for k in range(self.seeds))
 
     def folder(self, job: Job) -> Path:
-        """The run folder of a job."""
+        """Return the run folder of a job."""
         return self.out / "runs" / job.name
 
 
@@ -154,18 +154,18 @@ def make_grid(
     overrides: Sequence[str] = (),
     gallery: Literal["official", "community"] | None = None,
 ) -> Grid:
-    """Settle what is measured on what; nothing is written.
+    """Return the grid for these options; nothing is written.
 
     Args:
-        data: a data set; None for the standard set in ``out``, which is planned on before it is rendered.
+        data: a data set; None for the standard set in ``out``, which can be planned with before it is rendered.
         recipe: by default ``small`` for a rendered set, else the full method of the layout.
         seeds: by default 3 (RegDB: all 10 splits), 1 with ``quick``.
-        quick: a fifth of the epochs, at least two.
-        gallery: rule that draws the galleries, for data in SYSU-MM01's layout; by default official where
+        quick: train a fifth of the epochs, at least two.
+        gallery: the rule that draws the galleries, for data in SYSU-MM01's layout; by default official where
             rand_perm_cam.mat is, else community.
 
     Raises:
-        VireidError: no data set, an unknown recipe or field, a number of seeds out of range.
+        VireidError: not a data set, an unknown recipe or field, a number of seeds out of range.
     """
     grid = Grid(data or out / STANDARD, recipe or "", tuple(overrides), 1, out, quick, gallery)
     layout = grid.layout
@@ -185,12 +185,12 @@ def make_grid(
 
 
 def label_of_one(grid: Grid) -> str:
-    """Return the header of rows that the first seed alone gave."""
+    """Return the header of rows from the first seed only."""
     return replace(grid, seeds=1).label
 
 
 def quick_overrides(recipe: Recipe) -> tuple[str, ...]:
-    """Return what ``--quick`` changes: a fifth of the epochs, at least two, warm-up and milestones with them."""
+    """Return the overrides of ``--quick``: a fifth of the epochs, at least two, with warm-up and milestones scaled."""
     old = recipe.schedule
     epochs = min(old.epochs, max(2, round(old.epochs / 5)))
     share = epochs / old.epochs

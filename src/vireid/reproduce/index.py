@@ -1,4 +1,4 @@
-"""One page of all tables and figures that lie in a folder."""
+"""One HTML page with all tables and figures in a folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vireid.reproduce.tables import Block, read_csv, shown
 from vireid.types import VireidError
 
 RECORD = "commands.txt"
-"""The file of a table or figure that is written last, and says how it was made."""
+"""The last file written for a table or figure, which says how it was made."""
 HOW_TO_READ = (
-    "Published and measured numbers stand in blocks of their own, and every measured block states its data. A "
-    "published number stands in brackets behind one of ours only where both are of the same data, or of none."
+    "Published and measured numbers are in separate blocks, and every measured block states its data. A published "
+    "number follows one of ours in brackets only if both are for the same data set, or need none."
 )
 NOT_REAL = (
-    "Blocks headed “Measured on rendered people” come from drawn images, not from photographs: they say nothing about "
-    "the numbers on a real data set."
+    "Blocks headed “Measured on rendered people” use rendered images, not photographs: they say nothing about the "
+    "numbers on a real data set."
 )
 
 
@@ -45,7 +45,7 @@ def _exhibit(folder: Path) -> Exhibit:
         picture = (folder / f"{name}.png").read_bytes()
         lines = (folder / RECORD).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise VireidError(f"{folder}: cannot be read ({error}); delete it and make it again") from None
+        raise VireidError(f"{folder}: cannot be read ({error}); delete it and run vireid reproduce again") from None
     facts = dict(line.split(": ", 1) for line in lines if ": " in line and not line.startswith(" "))
     title = f"{'Table' if name.startswith('table') else 'Fig.'} {name[-1]}{', quick' if quick else ''}"
     return Exhibit(

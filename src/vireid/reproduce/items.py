@@ -1,4 +1,4 @@
-"""The tables and figures by name, and how one is written."""
+"""The tables and figures by name, and writing them to files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("table1", "table2", "table3", "table4", "fig1", "fig3", "fig4", "fig5",
 
 @dataclass(frozen=True)
 class Product:
-    """What a table or figure is written from."""
+    """The contents of a table or figure to write."""
 
     table: ResultTable
     figure: Figure
@@ -35,20 +35,20 @@ class Product:
 
 @dataclass(frozen=True)
 class Item:
-    """A table or figure of the paper: the runs of its rows by what these are called, what it makes of them, and its
-    columns of numbers (see `ResultTable`)."""
+    """A table or figure of the paper: the runs of its rows by row name, how it is made from them, and its columns of
+    numbers (see `ResultTable`)."""
 
     rows: Callable[[Grid], dict[str, tuple[Job, ...]]]
     make: Callable[[Grid], Product]
     columns: dict[str, str]
 
     def jobs(self, grid: Grid) -> tuple[Job, ...]:
-        """The runs of all rows."""
+        """Return the runs of all rows."""
         return tuple(job for jobs in self.rows(grid).values() for job in jobs)
 
 
 def item(name: str) -> Item:
-    """Return a table or figure by name; raises `VireidError` for a name that is none."""
+    """Return a table or figure by name; raise `VireidError` for an unknown name."""
     if name not in NAMES:
         raise VireidError(f"reproduce: expected one of {', '.join(NAMES)} or all, got {name}")
     found: Item = importlib.import_module(f"vireid.reproduce.{name}").ITEM

@@ -25,13 +25,13 @@ SHORT = {
     "loss.overlap.separation": "S",
     "schedule.epochs": "epochs",
 }
-"""What the paper's tables vary, as a run's name calls it; other fields go by their own names."""
+"""Short names, in the names of runs, for the fields that the paper's tables vary; others keep their own names."""
 _LONGEST = 120
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to train: equal settings make equal jobs, whichever table asks for them. ``name`` is that of its folder."""
+    """A run to train: equal settings make equal jobs, whichever table needs them. ``name`` is its folder's name."""
 
     name: str
     recipe: Recipe
@@ -57,7 +57,7 @@ def make_job(base: str, overrides: Sequence[str], seed: int, trial: int | None =
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe does, without what it is called and its seed."""
+    """Return the fields of a recipe that affect training, without its name and seed."""
     fields = recipe.to_dict()
     del fields["name"], fields["summary"], fields["training"]["seed"]
     return fields

@@ -33,7 +33,7 @@ def body_correlation(features: Tensor, masks: Masks) -> npt.NDArray[np.float64]:
 
 
 def strong_share(features: Tensor) -> npt.NDArray[np.float64]:
-    """Return (n,) the share of positions whose response (eq. 1) is at or above the image's mean, e of eq. 2."""
+    """Return (n,), the share of positions whose response (eq. 1) is at or above the image's mean: e in eq. 2."""
     response = channel_response(features.detach()).cpu()
     share: npt.NDArray[np.float64] = (response >= response.mean((1, 2), keepdim=True)).double().mean((1, 2)).numpy()
     return share

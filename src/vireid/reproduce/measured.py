@@ -1,4 +1,4 @@
-"""What the runs of a grid reached: results kept in the run folders, and their mean over the seeds."""
+"""Measured results of a grid: those kept in the run folders, and their means over the seeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vireid.files import read_json, write_json
 from vireid.layouts import Search
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluation import evaluate
 from vireid.types import VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}
@@ -31,10 +31,10 @@ IDENTITIES = "identities"
 
 @dataclass(frozen=True)
 class Value:
-    """A number of a table, mostly in percent.
+    """A number in a table, mostly in percent.
 
-    ``std`` is the sample standard deviation over runs, None for one run or a printed number; ``paper`` the number that
-    is printed for the same data set.
+    ``std`` is the sample standard deviation over runs, None for one run or a printed number; ``paper`` is the printed
+    number for the same data set.
     """
 
     mean: float
@@ -43,7 +43,7 @@ class Value:
 
 
 def results_path(grid: Grid, job: Job) -> Path:
-    """Where the results of a run on the grid's data lie."""
+    """Return the path of a run's results on the grid's data."""
     file = f"results-{grid.gallery}.json" if grid.gallery else "results.json"
     return grid.folder(job) / "evaluation" / grid.data.resolve().name / file
 
@@ -51,7 +51,7 @@ def results_path(grid: Grid, job: Job) -> Path:
 def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[int, int], None] | None = None) -> None:
     """Evaluate a finished run, plain and re-ranked, and keep the results in its folder."""
     start = time.perf_counter()
-    found = evaluate_runs(
+    found = evaluate(
         [grid.folder(job)],
         grid.data,
         trial=job.trial,
@@ -90,7 +90,7 @@ def read_identities(grid: Grid, job: Job, search: Search) -> npt.NDArray[np.floa
 
 
 def evaluation_seconds(grid: Grid, job: Job) -> float | None:
-    """Return how long evaluating a run took; None where that was not kept."""
+    """Return the seconds that evaluating a run took; None if they were not recorded."""
     path = results_path(grid, job)
     seconds = read_json(path, "results of vireid evaluate").get("evaluation_seconds") if path.is_file() else None
     return seconds if isinstance(seconds, int | float) else None
@@ -134,7 +134,7 @@ def _value(numbers: list[float]) -> Value:
 def with_paper(
     found: dict[str, Value], printed: dict[str, Value | None] | None, columns: Iterable[str] | None = None
 ) -> dict[str, Value | None]:
-    """Return measured numbers, of ``columns`` where given, with the printed ones beside them where there are any."""
+    """Return measured numbers (of ``columns``, if given) with the printed ones, if any, beside them."""
     both: dict[str, Value | None] = {}
     for name in columns or found:
         paper = (printed or {}).get(name)

@@ -1,4 +1,4 @@
-"""What is to be trained, what is there already, and how long the rest takes."""
+"""The plan of a grid: which runs are finished, which are left, and how long these will take."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ State = Literal["finished", "running", "interrupted", "to train", "to evaluate"]
 
 @dataclass(frozen=True)
 class Planned:
-    """A run with its state, the batches it has left, and the seconds that these and its evaluation are expected to
-    take."""
+    """A run with its state, its remaining batches, and the expected seconds of these and its evaluation."""
 
     job: Job
     state: State
@@ -40,14 +39,14 @@ class Planned:
 
 
 def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
-    """Return the distinct runs of ``jobs``, first seeds first, with what is known of each.
+    """Return the distinct runs of ``jobs`` with their states, first seeds first.
 
-    The expected time of a batch is that in finished runs of the same network and input; else it goes by a batch's
-    operations, at the pace of the grid's other runs or of a few batches timed now. An evaluation takes the mean of
-    those that are there, and counts nothing before the first.
+    The expected time of a batch is that of finished runs with the same network and input; without such runs it follows
+    from the operations per batch, at the speed of the grid's other runs or of a few batches timed now. An evaluation
+    takes the mean time of the evaluations so far, and nothing before the first.
 
     Raises:
-        VireidError: a grid that does not fit the data, or a run of another recipe or other data in a run's place.
+        VireidError: the grid does not fit the data, or a folder holds a run of another recipe or data set.
     """
     distinct = sorted({job.name: job for job in jobs}.values(), key=lambda job: job.seed)
     lengths = {job.name: _steps(grid, job) for job in distinct}
@@ -66,7 +65,7 @@ def make_plan(grid: Grid, jobs: Sequence[Job]) -> tuple[Planned, ...]:
 
 
 def run_state(grid: Grid, job: Job) -> State:
-    """Tell how far a run is.
+    """Return the state of a run.
 
     Raises:
         VireidError: its folder holds a run of another recipe, trial or data set.
@@ -84,15 +83,15 @@ def run_state(grid: Grid, job: Job) -> State:
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether a run has been trained to its end."""
+    """Return whether a run has been trained to its end."""
     return (folder / MODEL).is_file() and (folder / RUN).is_file()
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Hold the claim on a run folder while working on it; False where another process holds it.
+    """Claim a run folder while working on it; yield False if another process holds the claim.
 
-    It goes with the process, however that ends.
+    The claim is released when the process ends, however it ends.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _lock(folder).open("w") as file:
@@ -108,7 +107,7 @@ def _is_claimed(folder: Path) -> bool:
     try:
         with _lock(folder).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:  # nobody has ever worked on it, and planning leaves no trace
+    except FileNotFoundError:  # no process has worked on it yet, and planning leaves no trace
         return False
     except BlockingIOError:
         return True
@@ -129,7 +128,7 @@ def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     for name, was, now in [(name, old.get(name), new.get(name)) for name in old | new] + facts:
         if was != now:
             raise VireidError(
-                f"{folder}: holds a run of which {name} was {str(was)[:40]} and is now {str(now)[:40]}; delete the "
+                f"{folder}: holds a run whose {name} was {str(was)[:40]} and is now {str(now)[:40]}; delete the "
                 "folder to train it again, or give another --out"
             )
 
@@ -143,7 +142,7 @@ def _steps(grid: Grid, job: Job) -> int:
         sampler = make_sampler(data, [s.identity for s in samples], [s.modality for s in samples], setup.seed)
     except VireidError as error:
         raise VireidError(
-            f"{grid.data}: does not fit recipe {grid.recipe}: {error} (data.identities=N or data.images=N on the line)"
+            f"{grid.data}: does not fit recipe {grid.recipe}: {error} (set data.identities=N or data.images=N)"
         ) from None
     return len(sampler) * job.recipe.schedule.epochs
 
@@ -152,12 +151,12 @@ def _done(folder: Path) -> int:
     saved = checkpoints(folder)
     try:
         return int(json.loads((saved[-1] / STATE).read_text())["step"]) if saved else 0
-    except (OSError, ValueError, KeyError):  # being replaced, or broken: training says so
+    except (OSError, ValueError, KeyError):  # being replaced, or broken: training reports it
         return 0
 
 
 def _measured(grid: Grid, jobs: Sequence[Job], lengths: dict[str, int]) -> dict[str, float]:
-    """Seconds a batch of the finished runs, by cost."""
+    """Return seconds per batch of the finished runs, by cost."""
     found: dict[str, list[float]] = {}
     for job in jobs:
         folder = grid.folder(job)
@@ -169,7 +168,7 @@ def _measured(grid: Grid, jobs: Sequence[Job], lengths: dict[str, int]) -> dict[
 
 
 def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -> dict[str, float]:
-    """Seconds a batch of all runs with batches left, by cost: where they are not known, by the operations."""
+    """Return seconds per batch of all runs with batches left, by cost; if unknown, estimated from the operations."""
     recipes = {_cost_key(job): job.recipe for job in jobs}
     unknown = [key for key in dict.fromkeys(_cost_key(job) for job in jobs if left[job.name]) if key not in known]
     if not unknown:
@@ -180,14 +179,14 @@ def _paces(jobs: Sequence[Job], left: dict[str, int], known: dict[str, float]) -
 
 
 def _operations(recipe: Recipe) -> float:
-    """Operations of a batch, up to a factor that all recipes share."""
+    """Return the operations of a batch, up to a factor that all recipes share."""
     data = recipe.data
     network = new_network(recipe.model, classes=1, size=data.size)
     return count_macs(network, *data.size)[0] * data.identities * data.images * images_shown(recipe)
 
 
 def _cost_key(job: Job) -> str:
-    """What a batch's time depends on."""
+    """Return a key of everything that the time of a batch depends on."""
     data, model = job.recipe.data, job.recipe.model
     size = (data.height, data.width, data.identities, data.images, data.joint)
     weakened = len(model.weakening.after)

@@ -1,7 +1,7 @@
 """Training and evaluating the runs of a grid: one after another on a CPU, one at a time on each of several GPUs.
 
-Every worker walks the same list and takes the next run that is neither finished nor claimed by another process, so that
-two commands at one grid share its work just as two GPUs do.
+Every worker goes through the same list and takes the next run that is neither finished nor claimed by another process,
+so two commands on one grid share its work just as two GPUs do.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ POLL_SECONDS = 2.0
 
 
 def devices() -> list[torch.device]:
-    """Every GPU, else the CPU."""
+    """Return all GPUs, or the CPU if there is none."""
     return [torch.device("cuda", i) for i in range(torch.cuda.device_count())] or [torch.device("cpu")]
 
 
 def run_grid(grid: Grid, jobs: Sequence[Job]) -> dict[str, str]:
-    """Train and evaluate what is missing of ``jobs``; return when all of it is there, also what others work on.
+    """Train and evaluate what is missing of ``jobs``; return when all are done, including those of other processes.
 
     A run that fails does not stop the others: its name is returned with the reason.
 
     Raises:
         VireidError: a process was ended from outside.
-        KeyboardInterrupt: stopped by the user; the same call goes on.
+        KeyboardInterrupt: stopped by the user; the same call resumes.
     """
     return run_on(grid, jobs, devices(), train_and_evaluate)
 
 
 def run_on(grid: Grid, jobs: Sequence[Job], places: Sequence[torch.device], work: Work) -> dict[str, str]:
-    """`run_grid` on given devices with a given piece of work, which a spawned process must be able to import."""
+    """Do as `run_grid` on given devices with a given function, which a spawned process must be able to import."""
     if len(places) == 1:
         return take_turns(grid, jobs, places[0], work)
     return _in_processes(grid, jobs, places, work)
 
 
 def take_turns(grid: Grid, jobs: Sequence[Job], device: torch.device, work: Work) -> dict[str, str]:
-    """Work on ``jobs`` until none is left, waiting for those that other processes hold; return failures by name."""
+    """Work on ``jobs`` until none is left, waiting for those claimed by other processes; return failures by name."""
     left, failures = list(jobs), dict[str, str]()
     while left:
         before = len(left)
@@ -70,7 +70,7 @@ def take_turns(grid: Grid, jobs: Sequence[Job], device: torch.device, work: Work
 
 
 def train_and_evaluate(grid: Grid, job: Job, device: torch.device) -> None:
-    """Bring one run to its results: train it, go on training it, or only evaluate it."""
+    """Complete one run: train it, resume its training, or only evaluate it."""
     folder = grid.folder(job)
     if not is_trained(folder):
         print(f"training {job.name}", file=sys.stderr)
@@ -89,7 +89,7 @@ def _in_processes(grid: Grid, jobs: Sequence[Job], places: Sequence[torch.device
     try:
         for worker in workers:
             worker.join()
-    except KeyboardInterrupt:  # the terminal has told the workers too; they save where they are
+    except KeyboardInterrupt:  # the terminal interrupts the workers too; they save their state
         for worker in workers:
             worker.join()
         raise
@@ -97,7 +97,7 @@ def _in_processes(grid: Grid, jobs: Sequence[Job], places: Sequence[torch.device
     while not answers.empty():
         failures |= answers.get()
     if dead := [worker.exitcode for worker in workers if worker.exitcode]:
-        raise VireidError(f"a training process ended with status {dead[0]}; run the same command again to go on")
+        raise VireidError(f"a training process ended with status {dead[0]}; run the same command again to resume")
     return failures
 
 

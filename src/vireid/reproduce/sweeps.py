@@ -1,4 +1,4 @@
-"""What Figures 3 to 5 share: one setting of the method swept, beside the few values that the paper gives in numbers."""
+"""Code shared by Figures 3 to 5: sweeps of one setting of the method, beside the few values printed as numbers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vireid.reproduce.variants import require_full_method
 
 COLUMNS = {"r1": "R1", "map": "mAP"}
 PAPER_HEIGHT = 288
-"""Of the paper's input in pixels, the unit of its S."""
+"""Height of the paper's input in pixels, the unit of its S."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A figure: ``settings`` maps what is on the axis to the overrides of the runs, ``reference`` is the run that it is
-    compared with (the first setting of the figure), ``prefix`` stands before a setting that is a number."""
+    """A figure: ``settings`` maps labels on the axis to the overrides of the runs, ``reference`` is the run to compare
+    with (the first setting of the figure), ``prefix`` is put before a setting that is a number."""
 
     name: str
     caption: str
@@ -32,7 +32,7 @@ class Sweep:
     prefix: str = ""
 
     def runs(self, grid: Grid) -> dict[str, tuple[Job, ...]]:
-        """The runs of all settings."""
+        """Return the runs of all settings."""
         require_full_method(grid)
         return {
             f"{self.prefix * setting[0].isdigit()}{setting}": grid.jobs(*overrides)
@@ -40,7 +40,7 @@ class Sweep:
         }
 
     def make(self, grid: Grid) -> Product:
-        """Put the results beside the printed ones."""
+        """Build the table and figure of printed and measured results."""
         printed: dict[str, dict[str, dict[str, Value | None]]] = {}
         for line in published(self.name):
             numbers: dict[str, Value | None] = {column: Value(float(line[column])) for column in COLUMNS}
@@ -88,6 +88,6 @@ def separation(grid: Grid, pixels: float) -> str:
 
 
 def scaling(grid: Grid) -> str:
-    """Return what a caption says of a scaled S; nothing at the paper's input size."""
+    """Return the note on a scaled S for a caption; empty at the paper's input size."""
     height = grid.base.data.height
     return "" if height == PAPER_HEIGHT else f" (S is scaled to the input, times {height}/{PAPER_HEIGHT})"

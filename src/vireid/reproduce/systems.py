@@ -1,4 +1,4 @@
-"""The compared systems: the shipped recipes that are neither ours nor sizes of ours."""
+"""The compared systems: the shipped recipes that are neither our method nor smaller versions of it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _BUDGET = (
     *("model.backbone", "model.options", "model.base_width", "model.weights"),
     *("loss.overlap.separation", "schedule.", "training."),
 )
-"""Fields in which a grid's recipe is smaller than the paper's, and which a system takes from it."""
+"""Fields in which a grid's recipe is smaller than the paper's; a system takes them from the grid's recipe."""
 
 
 def systems() -> list[str]:
-    """Return the names of the compared systems' recipes, without their variants."""
+    """Return the names of the recipes of the compared systems, without their variants."""
     names = (name for name in shipped_recipes() if name not in OWN and not name.startswith("small"))
     return [name for name in names if not name.endswith(VARIANTS)]
 
 
 def system_jobs(grid: Grid, name: str) -> tuple[Job, ...]:
-    """Return the runs of a system: its own recipe where the grid's has the paper's network and input (that of the data
-    set's layout where it has one), else what its shared variant changes in the baseline (or, where it is built on the
-    full method, in that), put on the grid's recipe.
+    """Return the runs of a system. If the grid's recipe has the paper's network and input, they use the system's own
+    recipe (that for the data set, if there is one); else the grid's recipe with what the system's shared variant
+    changes in the baseline (or in the full method, if built on it).
     """
     shipped = shipped_recipes()
     if _at_full_size(grid):

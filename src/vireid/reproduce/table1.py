@@ -93,7 +93,7 @@ def references() -> dict[str, str]:
 
 
 def make(grid: Grid) -> Product:
-    """Put the results beside the printed ones."""
+    """Build the table of printed and measured results."""
     search = grid.searches[0]
     blocks = [
         Block(f"{layout.title} (paper)", "published", f"{layout.title} (paper)", ((layout.printed, 4),),

@@ -30,23 +30,23 @@ COLUMNS = {
 }
 PRINTED = {"params_m": "params_m", "macs_g": "macs_g", "train_min": "train_min_2080ti_regdb", "r1": "r1", "map": "map"}
 CAPTION = (
-    "Table 2, cost and accuracy. MACs are of one visible and one infrared image, with 2 operations per BatchNorm "
-    "output element; parameters are without classifiers. The printed 26.71 M of the paper's method cannot be: its "
-    f"printed 15.150 G need a complete second layer4, which makes 38.706 M. Accuracy: {MEASURED}"
+    "Table 2, cost and accuracy. MACs are for one visible and one infrared image, with 2 operations per BatchNorm "
+    "output element; parameters are without classifiers. The printed 26.71 M of the paper's method is impossible: its "
+    f"printed 15.150 G require a complete second layer4, which gives 38.706 M. Accuracy: {MEASURED}"
 )
 COUNTED = {"Baseline": "baseline", "AGW": "agw", "MMN": "mmn", "Ours": "regdb-dfw"}
-"""The recipes whose cost is that of the printed rows."""
+"""The recipes whose cost corresponds to the printed rows."""
 
 
 def runs(grid: Grid) -> dict[str, tuple[Job, ...]]:
-    """Return the runs of every printed row; those of the other systems are Table 3's and 4's too."""
+    """Return the runs of every printed row; those of the other systems are shared with Tables 3 and 4."""
     require_full_method(grid)
     others = {label: system_jobs(grid, COUNTED[label]) for label in ("AGW", "MMN")}
     return {"Baseline": grid.jobs(*BASELINE)} | others | {"Ours": grid.jobs()}
 
 
 def make(grid: Grid) -> Product:
-    """Count, read training times and results, and put them beside the printed ones."""
+    """Count the cost, read training times and results, and build the table with the printed ones."""
     rows = [
         Row((line["method"],), {c: _printed(line[PRINTED[c]]) for c in COLUMNS}) for line in published("table2")
     ]  # fmt: skip

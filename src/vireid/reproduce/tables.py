@@ -1,4 +1,4 @@
-"""Tables of printed and measured numbers as CSV and LaTeX, each kind in blocks of its own."""
+"""Tables of printed and measured numbers as CSV and LaTeX, with each kind in separate blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vireid.reproduce.measured import Value
 from vireid.types import VireidError
 
 MEASURED = "percent; measured rows are mean ± standard deviation over runs."
-"""The end of a caption."""
+"""Text at the end of captions."""
 
 Source = Literal["published", "measured"]
 _ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
@@ -24,7 +24,7 @@ _ESCAPES |= {c: f"\\{c}" for c in "&%$#_{}"} | {"λ": r"$\lambda$", "α": r"$\al
 
 @dataclass(frozen=True)
 class Row:
-    """One line: what it is about, and its numbers by column (None or missing: not printed, not measured)."""
+    """One line: its keys, and its numbers by column (None or missing: not printed or not measured)."""
 
     keys: tuple[str, ...]
     values: dict[str, Value | None]
@@ -32,9 +32,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of one origin under a header of their own, so that no measured row can be taken for a printed one.
+    """Rows of one origin under their own header, so that no measured row can be mistaken for a printed one.
 
-    ``groups`` are the headers over the columns, with how many columns each spans.
+    ``groups`` are the headers over the columns, with the number of columns that each spans.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Block:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """A table of the paper: ``keys`` name the columns of `Row.keys`, ``columns`` map those of numbers to headers."""
+    """A table of the paper: ``keys`` are the headers of `Row.keys`, ``columns`` maps columns of numbers to headers."""
 
     name: str
     caption: str
@@ -56,8 +56,8 @@ class ResultTable:
 
 
 def write_csv(path: Path, table: ResultTable) -> None:
-    """Write one line per row, with its origin and data; ``_std`` beside the mean, ``_paper`` the printed value where
-    the same data set was measured.
+    """Write one line per row, with its origin and data; besides the mean, ``_std`` is the deviation and ``_paper`` the
+    printed value, if the same data set was measured.
     """
     values = [value for block in table.blocks for row in block.rows for value in row.values.values() if value]
     papers = any(value.paper is not None for value in values)
@@ -75,14 +75,14 @@ def write_csv(path: Path, table: ResultTable) -> None:
 
 
 def _cells(value: Value | None) -> list[str]:
-    """Return mean, deviation and printed value as text, empty where there is none."""
+    """Return mean, deviation and printed value as text, empty if missing."""
     parts = (value.mean, value.std, value.paper) if value else (None, None, None)
     return ["" if part is None else f"{part:.4f}".rstrip("0").rstrip(".") for part in parts]
 
 
 def read_csv(path: Path, columns: dict[str, str]) -> tuple[tuple[str, ...], tuple[Block, ...]]:
-    """Return the key columns and the blocks of a file that `write_csv` wrote with these columns of numbers. A block's
-    title is its data, and its groups share the columns evenly.
+    """Return the key columns and the blocks of a file that `write_csv` wrote with these columns of numbers. The title
+    of a block is its data, and its groups share the columns evenly.
 
     Raises:
         VireidError: not such a file.
@@ -99,7 +99,7 @@ def read_csv(path: Path, columns: dict[str, str]) -> tuple[tuple[str, ...], tupl
             groups = tuple((title, len(columns) // len(titles)) for title in titles)
             blocks.append(Block(data, "published" if source == "published" else "measured", data, groups, tuple(rows)))
     except (OSError, ValueError, KeyError, csv.Error):
-        raise VireidError(f"{path}: cannot be read as a table that vireid reproduce wrote; delete it") from None
+        raise VireidError(f"{path}: not a table of vireid reproduce; delete it") from None
     return keys, tuple(blocks)
 
 
@@ -137,7 +137,7 @@ def write_latex(path: Path, table: ResultTable) -> None:
 
 
 def shown(value: Value | None) -> str:
-    """Return a number as readers see it: mean, deviation over runs, and in brackets the printed one."""
+    """Return a number as shown to readers: mean, deviation over runs, and the printed number in brackets."""
     if value is None:
         return "–"
     text = f"{value.mean:.2f}" if value.std is None else f"{value.mean:.1f} ± {value.std:.1f}"
@@ -145,7 +145,7 @@ def shown(value: Value | None) -> str:
 
 
 def escape(text: str) -> str:
-    """Return ``text`` with what LaTeX would read as commands made harmless."""
+    """Return ``text`` with characters that are special in LaTeX escaped."""
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 

@@ -17,8 +17,8 @@ from vireid.reproduce.tables import ResultTable, shown
 
 
 def shown_plan(reproduction: Reproduction) -> Group:
-    """One line per row of the tables: the state of its seeds, the batches they have left, the time these are expected
-    to take; the sum and the folder of the runs below. A run that several rows share is shown at the first.
+    """Return one line per row of the tables: the state of its seeds, their remaining batches and expected time; below,
+    the sum and the folder of the runs. A run that several rows share is shown in the first.
     """
     grid, plan = reproduction.grid, reproduction.plan
     several = len(reproduction.items) > 1
@@ -33,15 +33,15 @@ def shown_plan(reproduction: Reproduction) -> Group:
             runs = [waiting.pop(job.name) for job in jobs if job.name in waiting]
             if runs:
                 table.add_row(*([name] if several else []), escape(row), *_cells(runs))
-    where = f"runs lie in {escape(str(grid.out / 'runs'))}"
+    where = f"runs are in {escape(str(grid.out / 'runs'))}"
     title = f"{len(plan)} run{'s' * (len(plan) > 1)} on {escape(grid.label)}"
     images = len(grid.dataset.train) + len(grid.dataset.test)
-    first = [f"not there yet and rendered first: {STANDARD}, {images:,} images"] if grid.dataset.rendered else []
+    first = [f"will be rendered first: {STANDARD}, {images:,} images"] if grid.dataset.rendered else []
     return Group(title, table, *first, f"{_left(plan)}; {where}")
 
 
 def _left(plan: Sequence[Planned]) -> str:
-    """Say what is left to do and how long it is expected to take."""
+    """Return what is left to do, with the expected time."""
     left = [planned for planned in plan if planned.state != "finished"]
     if not left:
         return "all finished"
@@ -64,8 +64,7 @@ def result_blocks(table: ResultTable) -> list[Table]:
 
 
 def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:
-    """Return the states with the seeds (RegDB: trials) in each, the batches left and the time they are expected to
-    take."""
+    """Return the states with the seeds (RegDB: trials) in each, the remaining batches and their expected time."""
     by_state: dict[str, list[int]] = {}
     for run in runs:
         by_state.setdefault(run.state, []).append(run.job.trial or run.job.seed)
@@ -76,7 +75,7 @@ def _cells(runs: Sequence[Planned]) -> tuple[str, str, str]:
 
 
 def _spans(numbers: Sequence[int]) -> str:
-    """Return rising numbers with neighbours joined: 0-2, 5."""
+    """Return ascending numbers with consecutive ones joined: 0-2, 5."""
     spans = [[n for _, n in group] for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
     return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
 

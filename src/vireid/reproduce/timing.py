@@ -1,4 +1,4 @@
-"""How long a training batch takes on this machine."""
+"""Timing of training batches on this machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PEOPLE = 4
 
 
 def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
-    """Time a few batches of the recipe with random pixels and untrained weights; rough, and over in seconds.
+    """Time a few batches of the recipe with random pixels and untrained weights; rough, but takes only seconds.
 
-    On a CPU at most four identities are used and the time is scaled to the batch.
+    On a CPU at most four identities are used, and the time is scaled to the batch.
     """
     device, data = default_device(), recipe.data
     people = data.identities if device.type == "cuda" else min(data.identities, _PEOPLE)
@@ -40,7 +40,7 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    step()  # the first one builds what the others use
+    step()  # the first step sets up what later ones reuse
     started = time.perf_counter()
     for _ in range(steps):
         step()
@@ -48,5 +48,5 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
 
 
 def images_shown(recipe: Recipe) -> float:
-    """Return how many images a batch holds for each of a 2PK batch's: with ``data.joint`` visible ones come twice."""
+    """Return the number of images per image of a 2PK batch: with ``data.joint``, visible images are used twice."""
     return (1.5 if recipe.data.joint else 1.0) * (0.5 if recipe.data.sampling == "either" else 1.0)

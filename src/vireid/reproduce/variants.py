@@ -1,4 +1,4 @@
-"""The parts of the method that the ablation switches off, as overrides of a recipe of the full method."""
+"""Parts of the method that the ablation turns off, as overrides of a recipe of the full method."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from vireid.types import VireidError
 
 NO_DFW = ("model.weakening.after=[]",)
 NO_SLN = ("model.branches=1", "loss.overlap.weight=0", "loss.hetero_center.weight=0")
-"""One branch; with it go the two losses on several branches' features: eq. 5 between them, and eq. 6 on their
+"""One branch, without the two losses on the features of several branches: eq. 5 between them, and eq. 6 on their
 concatenation. The paper trains the baseline on L_ReID alone."""
 NO_RE = ("data.erase=0",)
 BASELINE = (*NO_DFW, *NO_SLN, *NO_RE)
@@ -19,7 +19,7 @@ def exchange(grid: Grid) -> tuple[str, ...]:
 
 
 def require_full_method(grid: Grid) -> None:
-    """Raise `VireidError` unless the grid's recipe has DFW, SLN and random erasing, which its variants switch off."""
+    """Raise `VireidError` unless the grid's recipe has DFW, SLN and random erasing, which its variants turn off."""
     recipe = grid.base
     lacking = [
         name
@@ -31,4 +31,4 @@ def require_full_method(grid: Grid) -> None:
         if not there
     ]
     if lacking:
-        raise VireidError(f"recipe {grid.recipe}: has no {lacking[0]} to switch off; give one of the full method")
+        raise VireidError(f"recipe {grid.recipe}: has no {lacking[0]} to turn off; give a recipe of the full method")

@@ -1,4 +1,4 @@
-"""Approximate search with FAISS where it is installed, else exact search; the answer says which it was."""
+"""Approximate search with FAISS if it is installed, else exact search; the answer says which it was."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vireid.types import VireidError
 
 _BLOCK = 65536
 _SAMPLE = 32
-"""Queries of a search that are answered exactly too, to state the recall."""
+"""Queries of a search that are also answered exactly, to measure the recall."""
 
 
 class GalleryIndex:
-    """A gallery to be searched again and again.
+    """A gallery for repeated searches.
 
-    With ``approximate`` and FAISS at hand: an inverted-file index of float16 vectors (about 2 d bytes a row,
-    in memory), of which every search visits a part. Otherwise every search is exact, straight from
+    With ``approximate`` and FAISS installed, it is an inverted-file index of float16 vectors (about 2 d bytes
+    per row, in memory), of which every search visits a part. Otherwise every search is exact, directly on
     ``gallery``.
     """
 
@@ -32,8 +32,8 @@ class GalleryIndex:
 
         Args:
             gallery: as for `nearest`.
-            approximate: use FAISS; a warning says so where it is missing.
-            visited: share of the index's cells that a search visits; more is slower and finds more.
+            approximate: use FAISS; a warning says if it is missing.
+            visited: share of the index cells that a search visits; more is slower and finds more.
 
         Raises:
             VireidError: a gallery that `nearest` would refuse, ``visited`` outside 0..1.
@@ -54,9 +54,9 @@ class GalleryIndex:
     def search(self, query: Tensor, k: int) -> Neighbours:
         """Return the k nearest gallery rows of every query; arguments and errors as for `nearest`.
 
-        The method of an approximate answer is ``faiss``, and its recall is the share of the exact k nearest
-        that it holds, measured on the first 32 queries. Its similarities are exact; a row not found is -1 at
-        -inf.
+        The method of an approximate answer is ``faiss``, and its recall is the share of the exact k nearest rows
+        that it contains, measured on the first 32 queries. Its similarities are exact; a row that was not found is
+        -1, with similarity -inf.
         """
         if self._index is None:
             return nearest(query, self._gallery, k)
@@ -81,11 +81,11 @@ class GalleryIndex:
 
 
 def _build(faiss: Any, gallery: Embeddings, visited: float) -> Any:
-    """Train on a spread of rows and add the gallery block by block."""
+    """Train the index on evenly spread rows and add the gallery block by block."""
     count, dimensions = gallery.shape
     cells = max(1, min(int(4 * count**0.5), count // 39))
     index = faiss.index_factory(dimensions, f"IVF{cells},SQfp16", faiss.METRIC_INNER_PRODUCT)
-    index.cp.min_points_per_centroid = 1  # a small gallery is no reason for a message
+    index.cp.min_points_per_centroid = 1  # no message for a small gallery
     chosen = np.unique(np.linspace(0, count - 1, min(count, 64 * cells)).astype(np.int64))
     index.train(_unit_array(gallery[chosen], 0))
     for start in range(0, count, _BLOCK):

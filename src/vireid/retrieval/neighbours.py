@@ -26,9 +26,9 @@ from vireid.types import VireidError
 Embeddings = Tensor | npt.NDArray[np.floating[Any]]
 """A tensor, or an array that may be a memory-mapped file (`numpy.load` with ``mmap_mode="r"``)."""
 _BLOCK = 4096
-"""Gallery rows whose similarities are held at a time, at most."""
+"""Largest number of gallery rows whose similarities are held at a time."""
 _CACHED = 128
-"""Gallery rows converted and multiplied at a time on a CPU: few enough to stay in the cache in between."""
+"""Gallery rows converted and multiplied at a time on a CPU: few enough to stay in the cache."""
 _TILE = 2048
 _NEAR_TIE = 2e-6
 """Similarities closer than this are compared again in float64; float32 products of unit vectors err by about 3e-7."""
@@ -41,7 +41,7 @@ def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
         query: (queries, d) embeddings; the work is done on their device.
         gallery: (gallery, d) embeddings, float16 or float32; may be a memory-mapped file larger than memory.
             Rows need not have length 1.
-        k: rows wanted; where the gallery is smaller all of it is returned, with a warning.
+        k: number of rows; a smaller gallery is returned completely, with a warning.
 
     Returns:
         neighbours with (queries, min(k, gallery)) rows, ties in gallery order.
@@ -63,7 +63,7 @@ def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
             "they must come from the same model"
         )
     search = partial(_search, unit, rows, limited(k, len(rows)))
-    # On a CPU every thread takes a part of the gallery for itself.
+    # On a CPU every thread takes its own part of the gallery.
     parts = max(1, min(torch.get_num_threads(), len(gallery) // _BLOCK)) if unit.device.type == "cpu" else 1
     # Whole blocks, so that products do not depend on the number of threads.
     size = math.ceil(len(gallery) / _BLOCK / parts) * _BLOCK
@@ -71,31 +71,31 @@ def nearest(query: Tensor, gallery: Embeddings, k: int) -> Neighbours:
     if len(found) == 1:
         return found[0]
     both = torch.cat([part.similarities for part in found], dim=1)
-    # A stable sort keeps the earlier part first among equals.
+    # A stable sort keeps the earlier part first among equal rows.
     values, order = (part[:, : found[0].rows.shape[1]] for part in both.sort(dim=1, descending=True, stable=True))
     return Neighbours(torch.cat([part.rows for part in found], dim=1).gather(1, order), values)
 
 
 def _search(unit: Tensor, gallery: Tensor, k: int, span: range) -> Neighbours:
-    """Return the k nearest rows within ``span`` of the gallery; -inf where it has fewer."""
+    """Return the k nearest rows within ``span`` of the gallery; missing rows are -inf."""
     rows = torch.zeros(len(unit), k, dtype=torch.int64, device=unit.device)
     values = torch.full((len(unit), k), -torch.inf, device=unit.device)
     # Many queries make the blocks smaller, so that their similarities stay within BLOCK_VALUES.
     step = min(_BLOCK, max(1, BLOCK_VALUES // max(1, len(unit))))
     for start in span[::step]:
         similarity = _cosines(unit, gallery[start : min(start + step, span.stop)], start)
-        # Equals of the last one come later in the gallery and stay out; most blocks improve few queries.
+        # Rows equal to the last one come later in the gallery and stay out; most blocks improve few queries.
         better = (similarity.amax(dim=1) > values[:, -1]).nonzero()[:, 0]
         found, best = stable_topk(similarity[better], min(k, similarity.shape[1]))
         both = torch.cat([values[better], best], dim=1)
-        # A stable sort keeps the earlier block first among equals.
+        # A stable sort keeps the earlier block first among equal rows.
         values[better], order = (part[:, :k] for part in both.sort(dim=1, descending=True, stable=True))
         rows[better] = torch.cat([rows[better], found + start], dim=1).gather(1, order)
     return Neighbours(rows, values)
 
 
 def _cosines(unit: Tensor, block: Tensor, first: int) -> Tensor:
-    """Cosine of unit queries and a block of gallery rows, (queries, block)."""
+    """Return the cosines of unit queries and a block of gallery rows, (queries, block)."""
     length, similarity = unit.new_empty(len(block)), unit.new_empty(len(unit), len(block))
     step = _CACHED if unit.device.type == "cpu" else len(block)
     for start in range(0, len(block), step):
@@ -103,22 +103,22 @@ def _cosines(unit: Tensor, block: Tensor, first: int) -> Tensor:
         rows = block[part].to(unit.device).to(torch.float32)
         torch.linalg.vector_norm(rows, dim=1, out=length[part])
         torch.mm(unit, rows.T, out=similarity[:, part])
-    # A length that float32 cannot hold, or none: the careful way, which also names the row that is at fault.
+    # A length of zero, or one that float32 cannot hold: use the careful way, which also names the faulty row.
     if not bool(((length > 1e-15) & (length < 1e15)).all()):
         return unit @ unit_rows(block.to(unit.device), "gallery", first=first).T
     return similarity.div_(length)
 
 
 def tensor(rows: Embeddings) -> Tensor:
-    """Return rows as a tensor that shares their memory; it is only ever read."""
+    """Return rows as a tensor that shares their memory; it must only be read."""
     if isinstance(rows, Tensor):
         return rows
     with warnings.catch_warnings():
-        # A file mapped read-only is what it should be.
+        # A file mapped read-only is fine, because the tensor is only read.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         try:
             return torch.from_numpy(rows)
-        except (TypeError, ValueError) as error:  # no array, another byte order, rows in reverse
+        except (TypeError, ValueError) as error:  # not an array, another byte order, reversed rows
             reason = str(error).partition("\n")[0]
             raise VireidError(
                 f"gallery: expected a tensor or a plain array of this machine's type ({reason})"
@@ -145,7 +145,7 @@ def self_neighbours(embeddings: Tensor, k: int) -> tuple[Neighbours, Tensor]:
     farthest = torch.zeros(n, dtype=torch.int64, device=embeddings.device)
 
     def merge(start: int, offset: int, tile: Tensor) -> None:
-        """Take in the similarities of rows ``start``... to rows ``offset``..., which come in ascending order."""
+        """Merge the similarities of rows ``start``... with rows ``offset``..., which come in ascending order."""
         side = slice(start, start + len(tile))
         columns, similarities = stable_topk(tile, min(k, tile.shape[1]))
         both = torch.cat([values[side], similarities], dim=1)
@@ -155,7 +155,7 @@ def self_neighbours(embeddings: Tensor, k: int) -> tuple[Neighbours, Tensor]:
         farthest[side] = torch.where(low < lowest[side], column + offset, farthest[side])
         lowest[side] = torch.minimum(low, lowest[side])
 
-    # Tiles of one size: the products on the diagonal are computed twice, and an almost empty last tile makes more.
+    # Tiles of equal size: products on the diagonal are computed twice, and an almost empty last tile adds more.
     step = math.ceil(n / math.ceil(n / _TILE))
     for start in range(0, n, step):
         for offset in range(start, n, step):
@@ -179,12 +179,12 @@ def _self_product(rows: Tensor) -> Tensor:
 
 
 def settle_near_ties(embeddings: Tensor, found: Neighbours, cuts: tuple[int, ...]) -> Tensor:
-    """Return the neighbours' rows, sorted again in float64 where float32 may have got a cut wrong.
+    """Return the rows of the neighbours, sorted again in float64 where float32 may have got a cut wrong.
 
     Args:
-        embeddings: (n, d) float64 rows of length 1; the neighbours are those of each row among all.
+        embeddings: (n, d) float64 rows of length 1; the neighbours are those of each row among all rows.
         found: (n, k) neighbours, from products in float32.
-        cuts: list lengths that matter; a row is settled where the similarities on both sides of one of them
+        cuts: list lengths that matter; a row is sorted again if the similarities on both sides of one of them
             are closer than float32 can tell. Cuts at or beyond k are ignored.
 
     Returns:

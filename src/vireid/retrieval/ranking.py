@@ -1,8 +1,8 @@
-"""The ranking: the one object that metrics, pictures and search read.
+"""Rankings: the object that metrics, pictures and search read.
 
-A ranking knows how similar every gallery row is to every query and hands that out block by block, so the full
-(queries, gallery) matrix exists only where somebody brings one. Its order is by falling similarity; equal
-similarities rank in gallery order.
+A ranking gives the similarity of every gallery row to every query block by block, so the full (queries, gallery)
+matrix exists only if the caller provides one. Rows are ordered by decreasing similarity; equal similarities rank in
+gallery order.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Found = TypeVar("Found")
 BLOCK_VALUES = 1 << 22
 """Similarity values held at a time unless the caller says otherwise (float32: 16 MiB)."""
 _CHUNK = 256
-"""Rows scaled at a time: few enough to stay in the cache between measuring and dividing."""
+"""Rows scaled at a time: few enough to stay in the cache between taking the norm and dividing."""
 _THIN = 32
-"""Queries below which a block is too thin to be worth a thread of its own: it reads the whole gallery."""
+"""Queries below which a block is not worth its own thread, because it reads the whole gallery."""
 _FOLDS = 8
-"""Columns of a group whose best stands for it in the first round of `stable_topk`."""
+"""Columns in a group, which its best represents in the first round of `stable_topk`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Neighbours:
 
     @property
     def answered_by(self) -> str:
-        """Who answered and how well, e.g. ``exact`` or ``faiss, recall 0.97 on 32 queries``."""
+        """The index and its recall, e.g. ``exact`` or ``faiss, recall 0.97 on 32 queries``."""
         return f"{self.method}, recall {self.recall:.2f} on {self.sample} queries" if self.sample else self.method
 
 
@@ -85,22 +85,22 @@ class Ranking(ABC):
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Tensor:
-        """Return the similarities of queries start..stop, (stop - start, gallery), in a tensor of the caller's own.
+        """Return the similarities of queries start..stop, (stop - start, gallery), in a tensor that the caller owns.
 
-        May be called by several threads at once.
+        Several threads may call it at once.
         """
 
     def blocks(self, values: int = BLOCK_VALUES) -> Iterator[tuple[slice, Tensor]]:
-        """Yield (query rows, their similarities) in order, at most ``values`` values (but one query) at a time."""
+        """Yield (query rows, their similarities) in order, at most ``values`` values (at least one query) at a time."""
         step = max(1, values // max(1, self.gallery))
         for start in range(0, self.queries, step):
             stop = min(start + step, self.queries)
             yield slice(start, stop), self.block(start, stop)
 
     def map(self, work: Callable[[slice, Tensor], Found], values: int = BLOCK_VALUES) -> list[Found]:
-        """Return what ``work`` makes of each of the `blocks`, in order; on a CPU every core works on another block.
+        """Return the result of ``work`` on each of the `blocks`, in order; on a CPU every core works on its own block.
 
-        The blocks that are held at a time have at most ``values`` values (but one query) together.
+        The blocks held at a time have at most ``values`` values in total (but at least one query).
         """
         rows = max(1, values // max(1, self.gallery))
         workers = min(torch.get_num_threads(), max(1, rows // _THIN)) if self.device.type == "cpu" else 1
@@ -114,7 +114,7 @@ class Ranking(ABC):
         return spread(one, starts, workers)
 
     def top(self, k: int) -> Neighbours:
-        """Return the k best gallery rows of each query (all of them, with a warning, where the gallery is smaller)."""
+        """Return the k best gallery rows of each query (all rows, with a warning, if the gallery is smaller)."""
         count = limited(k, self.gallery)
         found = self.map(lambda _, similarity: stable_topk(similarity, count))
         return Neighbours(torch.cat([rows for rows, _ in found]), torch.cat([values for _, values in found]))
@@ -160,9 +160,9 @@ class MatrixRanking(Ranking):
 
 
 def spread(work: Callable[[Item], Found], items: Sequence[Item], workers: int) -> list[Found]:
-    """Return the work on every item, ``workers`` of them at a time, each in its share of PyTorch's threads.
+    """Return the results of ``work`` on all items, ``workers`` at a time, each with its share of PyTorch's threads.
 
-    Threads that share each small operation would wait for one another at each of them, long where another process
+    Threads that share every small operation would wait for one another each time, and for long if another process
     wants a core.
     """
     if min(workers, len(items)) <= 1:
@@ -182,8 +182,8 @@ def unit_rows(embeddings: Tensor, name: str, *, first: int = 0, out: Tensor | No
 
     Args:
         embeddings: (n, d) floating point, n and d at least 1.
-        name: what the error messages call them.
-        first: number of the first row, for the messages, where the rows are a block of more.
+        name: the name used in error messages.
+        first: number of the first row in error messages, if the rows are a block of a larger array.
         out: (n, d) tensor to fill, in its type; by default a new one in float32.
 
     Raises:
@@ -202,16 +202,16 @@ def check_embeddings(embeddings: object, name: str) -> None:
     """Raise `VireidError` for anything but a tensor of (n, d) floating-point values, n and d at least 1."""
     if not isinstance(embeddings, Tensor):
         kind = type(embeddings).__name__
-        raise VireidError(f"{name}: expected a tensor, got {kind}; torch.from_numpy makes one of an array")
+        raise VireidError(f"{name}: expected a tensor, got {kind}; convert an array with torch.from_numpy")
     if embeddings.ndim != 2 or not embeddings.is_floating_point():
         shape, kind = tuple(embeddings.shape), str(embeddings.dtype).removeprefix("torch.")
         raise VireidError(f"{name}: expected floating-point embeddings of shape (n, d), got {kind} of shape {shape}")
     if 0 in embeddings.shape:
-        raise VireidError(f"{name}: no embeddings (shape {tuple(embeddings.shape)}); at least one is needed")
+        raise VireidError(f"{name}: no embeddings (shape {tuple(embeddings.shape)}); expected at least one")
 
 
 def limited(k: int, gallery: int) -> int:
-    """Return ``k`` or, with a warning, the size of a gallery that is smaller; `VireidError` for k below 1."""
+    """Return ``k`` or, with a warning, the size of a smaller gallery; raise `VireidError` for k below 1."""
     if k < 1:
         raise VireidError(f"search: expected k of at least 1, got {k}")
     if k > gallery:
@@ -220,11 +220,11 @@ def limited(k: int, gallery: int) -> int:
 
 
 def _unit(rows: Tensor, name: str, dtype: torch.dtype, first: int) -> Tensor:
-    """`unit_rows` of rows that start at row number ``first`` of the whole."""
+    """Return `unit_rows` of rows that start at row number ``first`` of the whole."""
     length: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True, dtype=dtype)
     if bool(((length > 1e-15) & (length < 1e15)).all()):
         return rows / length
-    # Some squares may have left the range of the type: scaled by the largest value they do not.
+    # Some squares may have exceeded the range of the type; scaled by the largest value they do not.
     rows = rows.to(dtype)
     largest = rows.abs().amax(dim=1, keepdim=True)
     for bad, what in ((~torch.isfinite(largest), "holds NaN or infinite values"), (largest == 0, "is all zeros")):
@@ -239,8 +239,8 @@ def _unit(rows: Tensor, name: str, dtype: torch.dtype, first: int) -> Tensor:
 def stable_topk(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return columns and values of the k largest entries of each row, ties in column order.
 
-    `torch.topk` picks any of several equal entries; rows where the cut falls between equals are sorted in
-    full.
+    `torch.topk` picks any of several equal entries; rows where the cut falls between equal entries are sorted
+    completely.
 
     Args:
         similarity: (n, m) with 1 <= k <= m.
@@ -249,7 +249,7 @@ def stable_topk(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
         (n, k) int64 columns and (n, k) values, both best first.
     """
     width = similarity.shape[1]
-    # One entry more than asked for shows whether the cut falls between equals.
+    # One entry more than requested shows whether the cut falls between equal entries.
     values, columns = _topk(similarity, min(k + 1, width))
     cut = values[:, k - 1] == values[:, k] if k < width else None
     columns, by_column = columns[:, :k].sort(dim=1)
@@ -262,7 +262,7 @@ def stable_topk(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _topk(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """`Tensor.topk` in two rounds where rows are long: the k best are in the k groups with the best maxima."""
+    """`Tensor.topk`, in two rounds if rows are long: the k best are in the k groups with the best maxima."""
     width = similarity.shape[1]
     groups = width // _FOLDS
     if k > groups // 4:

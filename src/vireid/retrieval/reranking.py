@@ -1,9 +1,9 @@
 """k-reciprocal re-ranking as sparse tensor operations.
 
 Zhong, Zheng, Cao, Li: "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. Two images
-are near when each is among the other's nearest and when their neighbourhoods overlap. Every image is
-described by a sparse row of weights over its k-reciprocal neighbours; with some hundred entries a row, that
-is all that is stored.
+are close if each is among the other's nearest and if their neighbourhoods overlap. Every image is described by a
+sparse row of weights over its k-reciprocal neighbours; these rows, with a few hundred entries each, are all that is
+stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vireid.types import VireidError
 _ROWS = 1024
 _MEETINGS = 1 << 19
 _MARGIN = 3
-"""Neighbours kept beyond the last cut, so that settling near ties can move one across it."""
+"""Neighbours kept beyond the last cut, so that settling near ties can move some across it."""
 
 
 def rerank(query: Tensor, gallery: Tensor, *, k1: int = 20, k2: int = 6, weight: float = 0.3) -> Ranking:
@@ -54,7 +54,7 @@ def rerank(query: Tensor, gallery: Tensor, *, k1: int = 20, k2: int = 6, weight:
 
 @dataclass(frozen=True)
 class SparseRows:
-    """A sparse matrix by rows: row i holds entries start[i] to start[i + 1] of ``columns`` and ``values``."""
+    """A sparse matrix by rows: row i has the entries start[i] to start[i + 1] of ``columns`` and ``values``."""
 
     start: Tensor
     columns: Tensor
@@ -78,7 +78,7 @@ class SparseRows:
 class KReciprocalRanking(Ranking):
     """Ranking by 1 - [(1 - weight) Jaccard distance + weight original distance].
 
-    The original distance is the squared Euclidean one of unit vectors, divided by the largest of the query's
+    The original distance is the squared Euclidean distance of unit vectors, divided by the largest in the query's
     row, as in the authors' code; the similarity is therefore in [0, 1].
     """
 
@@ -95,7 +95,7 @@ class KReciprocalRanking(Ranking):
             weight: share of the original distance, lambda in the paper.
 
         Raises:
-            VireidError: embeddings without direction or of different dimension, k1 or k2 below 1, weight
+            VireidError: embeddings without direction or of different dimensions, k1 or k2 below 1, weight
                 outside 0..1.
         """
         if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
@@ -106,8 +106,8 @@ class KReciprocalRanking(Ranking):
             raise VireidError(f"query embeddings have {query.shape[1]} dimensions, gallery {gallery.shape[1]}")
         self.queries, self.gallery, self.device = len(query), len(gallery), query.device
         n = self.queries + self.gallery
-        # Neighbours are searched in float32 and settled in float64, everything after that is float64:
-        # neighbourhoods and order are then those of exact arithmetic, on every device.
+        # Neighbours are searched in float32 and settled in float64, and everything after that is float64, so that
+        # neighbourhoods and order are those of exact arithmetic on every device.
         self._embeddings = torch.empty(n, query.shape[1], dtype=torch.float64, device=query.device)
         unit_rows(query, "query", out=self._embeddings[: self.queries])
         unit_rows(gallery, "gallery", out=self._embeddings[self.queries :])
@@ -135,7 +135,7 @@ class KReciprocalRanking(Ranking):
         return (2 - 2 * cosine).clamp_min_(0).div_(self._largest[rows])
 
     def _encode(self, near: Tensor, half: int) -> SparseRows:
-        """Weights exp(-distance) over the expanded k-reciprocal neighbours of every image, rows summing to 1."""
+        """Return weights exp(-distance) over the expanded k-reciprocal neighbours of every image; rows sum to 1."""
         n = len(near)
         mutual_half = _mutual(near[:, :half])
         parts = [_reciprocal_sets(near, mutual_half, start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
@@ -147,12 +147,12 @@ class KReciprocalRanking(Ranking):
         return SparseRows(rows.start, rows.columns, weights / total[which])
 
     def _jaccard(self, rows: Tensor) -> Tensor:
-        """Jaccard distance of the queries ``rows`` to the gallery: 1 - sum of minima / sum of maxima."""
+        """Return the Jaccard distance of the queries ``rows`` to the gallery: 1 - sum of minima / sum of maxima."""
         shared = self._codes.values.new_zeros(len(rows) * self.gallery)
         which, entry = self._codes.entries(rows)
         column, value = self._codes.columns[entry], self._codes.values[entry]
         place = which * self.gallery
-        # In parts that meet about _MEETINGS gallery entries each: these are held one by one.
+        # In parts that share about _MEETINGS entries with the gallery, because each of these is held in memory.
         meets = (self._by_column.start[column + 1] - self._by_column.start[column]).cumsum(0) // _MEETINGS
         start = 0
         for count in torch.unique_consecutive(meets, return_counts=True)[1].tolist():
@@ -166,7 +166,7 @@ class KReciprocalRanking(Ranking):
 
 
 def _mutual(rows: Tensor) -> Tensor:
-    """(n, k) bool: is row i among the neighbours of its neighbour rows[i, j]?"""
+    """Return (n, k) bool: whether row i is among the neighbours of its neighbour rows[i, j]."""
     own = torch.arange(len(rows), device=rows.device)[:, None, None]
     parts = (slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS))
     return torch.cat([(rows[rows[part]] == own[part]).any(dim=2) for part in parts])
@@ -176,8 +176,8 @@ def _reciprocal_sets(near: Tensor, mutual_half: Tensor, start: int, stop: int) -
     """Return the expanded k-reciprocal neighbours of rows start..stop as ascending ``row * n + neighbour``
     keys.
 
-    The set R of mutual neighbours takes in the mutual half-size set of each member of R that has more than
-    two thirds of it in R already.
+    The set R of mutual neighbours is extended by the mutual half-size set of each member of R if more than two
+    thirds of that set are already in R.
     """
     n, half = len(near), mutual_half.shape[1]
     forward = near[start:stop]
@@ -194,7 +194,7 @@ def _reciprocal_sets(near: Tensor, mutual_half: Tensor, start: int, stop: int) -
 
 
 def _pair_cosines(embeddings: Tensor, keys: Tensor) -> Tensor:
-    """Cosine of the pairs ``row * n + column``; keys ascend and their rows span few rows."""
+    """Return the cosines of the pairs ``row * n + column``; keys ascend and span only a few rows."""
     n = len(embeddings)
     first, last = int(keys[0]) // n, int(keys[-1]) // n
     rows = embeddings[first : last + 1]
@@ -213,7 +213,7 @@ def _pair_cosines(embeddings: Tensor, keys: Tensor) -> Tensor:
 
 
 def _average(codes: SparseRows, rows: Tensor) -> SparseRows:
-    """Row i of the result is the mean of the codes of rows[i]; (n, k) int64 rows."""
+    """Return the means of codes: row i is the mean over rows[i]; ``rows`` is (n, k) int64."""
     n, k = rows.shape
     keys, values = [], []
     for start in range(0, n, _ROWS):
@@ -226,7 +226,7 @@ def _average(codes: SparseRows, rows: Tensor) -> SparseRows:
 
 
 def _transpose(codes: SparseRows, first: int, n: int) -> SparseRows:
-    """The codes of rows ``first`` on, by column; the result's columns count those rows from 0."""
+    """Return the codes from row ``first`` on, by column; columns of the result count those rows from 0."""
     rows = torch.arange(first, n, device=codes.start.device)
     which, entry = codes.entries(rows)
     keys, order = (codes.columns[entry] * len(rows) + which).sort()

@@ -12,20 +12,20 @@ from vireid.types import VireidError
 
 
 class ExpandedRanking(CosineRanking):
-    """Cosine ranking of expanded queries: each is averaged with the gallery images it finds first.
+    """Cosine ranking of expanded queries: each is averaged with its nearest gallery images.
 
     alpha-weighted query expansion (Radenovic, Tolias, Chum 2019): the new query is the query plus its
     ``count`` nearest gallery rows, each weighted by its similarity to the power ``alpha``; negative
-    similarities weigh 0. Like k-reciprocal re-ranking it looks at the whole gallery, also at images that a
+    similarities have weight 0. Like k-reciprocal re-ranking it uses the whole gallery, including images that a
     protocol later removes.
     """
 
     method = "query-expansion"
 
     def __init__(self, query: Tensor, gallery: Tensor, *, count: int = 5, alpha: float = 3.0) -> None:
-        """``query`` (queries, d) and ``gallery`` (gallery, d) embeddings; raises as `CosineRanking` does.
+        """Take ``query`` (queries, d) and ``gallery`` (gallery, d) embeddings; raise as `CosineRanking` does.
 
-        ``count`` of at least 1, ``alpha`` of at least 0, else `VireidError`.
+        ``count`` must be at least 1 and ``alpha`` at least 0, else `VireidError`.
         """
         if count < 1 or alpha < 0:
             raise VireidError(
@@ -42,30 +42,30 @@ class ExpandedRanking(CosineRanking):
 
 
 class CameraRanking(CosineRanking):
-    """Cosine ranking corrected per camera pair: a similarity loses the mean similarity of its two cameras.
+    """Cosine ranking corrected per camera pair: the mean similarity of its two cameras is subtracted from each value.
 
-    Images of two like cameras (same modality, same background) are alike whoever they show; the mean over all
-    pairs of images of the two cameras measures how much. The mean over all pairs is added back, so that
-    values stay comparable with cosines. The means are products of mean embeddings: no pair is ever formed for
-    them. With one camera a side there is nothing to correct, and a warning says so.
+    Images from two similar cameras (same modality, same background) look alike whoever they show; the mean over all
+    pairs of images of the two cameras measures how much. The mean over all pairs is added back, so that values stay
+    comparable with cosines. The means are products of mean embeddings, so no pairs are formed for them. With one
+    camera per side there is nothing to correct, and a warning says so.
     """
 
     method = "camera-aware"
 
     def __init__(self, query: Tensor, gallery: Tensor, query_cameras: Tensor, gallery_cameras: Tensor) -> None:
-        """Embeddings as for `CosineRanking`; the cameras of both sides, (queries,) and (gallery,) int64."""
+        """Take embeddings as `CosineRanking` does, and the cameras of both sides, (queries,) and (gallery,) int64."""
         super().__init__(query, gallery)
         if (len(query_cameras), len(gallery_cameras)) != (self.queries, self.gallery):
             raise VireidError(
                 f"cameras: {len(query_cameras)} and {len(gallery_cameras)} labels for {self.queries} queries "
-                f"and {self.gallery} gallery images; one label per image is needed"
+                f"and {self.gallery} gallery images; expected one label per image"
             )
         if query_cameras.is_floating_point() or gallery_cameras.is_floating_point():
             raise VireidError("cameras: expected whole numbers; number the cameras")
         query_means, self._query_camera = _camera_means(self._query, query_cameras)
         gallery_means, self._gallery_camera = _camera_means(self._gallery, gallery_cameras)
         if len(query_means) == len(gallery_means) == 1:
-            warnings.warn("camera correction: one camera a side, so nothing to correct", stacklevel=2)
+            warnings.warn("camera correction: one camera per side, so nothing to correct", stacklevel=2)
         self._bias = query_means @ gallery_means.T - self._query.mean(dim=0) @ self._gallery.mean(dim=0)
 
     def block(self, start: int, stop: int) -> Tensor:
@@ -77,7 +77,7 @@ _ROWS = 1024
 
 
 def _camera_means(embeddings: Tensor, cameras: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (cameras, d) mean embeddings and, for every row, which of them is its camera's."""
+    """Return (cameras, d) mean embeddings and, for every row, the index of its camera's mean."""
     found, index, counts = torch.unique(cameras.to(embeddings.device), return_inverse=True, return_counts=True)
     sums = embeddings.new_zeros(len(found), embeddings.shape[1]).index_add_(0, index, embeddings)
     return sums / counts[:, None], index

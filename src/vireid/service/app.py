@@ -34,10 +34,10 @@ from vireid.service.tokens import Role, Tokens
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """``folder`` keeps tokens and audit log; ``session`` is the text of an admin token of this process alone.
+    """Settings of the service. ``folder`` keeps tokens and audit log; ``session`` is an admin token of this process.
 
-    ``thresholds`` maps a query's modality, and then a false-match rate, to the similarity that keeps it among images of
-    the other modality.
+    ``thresholds`` maps the modality of a query, and then a false-match rate, to the similarity to images of the other
+    modality that gives this rate.
     """
 
     folder: Path
@@ -88,12 +88,12 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/healthz", response_model=answers.Health)
     async def healthz() -> Response:
-        """The process answers."""
+        """Report that the process responds."""
         return JSONResponse({"status": "ok"})
 
     @app.get("/readyz", response_model=answers.Health, responses=unready)
     async def readyz(request: Request) -> Response:
-        """The gallery answers too."""
+        """Report that the gallery responds too."""
         await request.app.state.service.engine.info()
         return JSONResponse({"status": "ok"})
 
@@ -101,7 +101,7 @@ def _add_health(app: FastAPI) -> None:
     async def metrics(
         request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Response:
-        """Prometheus metrics; without a token for callers on this machine, not through a proxy."""
+        """Return Prometheus metrics; callers on this machine, but not through a proxy, need no token."""
         service: Service = request.app.state.service
         local = request.client is not None and request.client.host in ("127.0.0.1", "::1")
         if not local or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
@@ -124,7 +124,7 @@ def _add_description(app: FastAPI) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
-    """Serve the page's files from memory: a path in a request is a key there and never one on the disk."""
+    """Serve the page's files from memory: a requested path is only a key there, never a path on disk."""
     folder = files("vireid.service") / "page"
     if not (folder / "index.html").is_file():
         return

@@ -1,4 +1,4 @@
-"""Who searched, added and deleted what: a file of JSON lines that the service only ever appends to."""
+"""The audit log: who searched, added and deleted what, as JSON lines in a file that is only appended to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TAIL = 1 << 22
 
 
 class Audit:
-    """The log at ``path``. Lines hold names of tokens, hashes of images and filters, never images or tokens.
+    """The log at ``path``. Lines contain token names, image hashes and filters, never images or tokens.
 
-    The file is opened anew for every write, so it can be rotated by renaming.
+    The file is reopened for every write, so it can be rotated by renaming.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,10 +28,10 @@ class Audit:
         self._batcher: Batcher[None, str, None] = Batcher(lambda _, lines: self._append(lines), 1024, "audit")
 
     async def write(self, who: str, client: str, what: str, **details: Any) -> None:
-        """Append a line and return when it is on the disk; concurrent lines share one fsync.
+        """Append a line and return once it is on disk; concurrent lines share one fsync.
 
         Raises:
-            VireidError: the file cannot be written. What was to be logged must then not happen.
+            VireidError: the file cannot be written; the caller must then not do what it wanted to log.
         """
         time = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = {"time": time, "who": who, "client": client, "what": what, **details}
@@ -71,7 +71,7 @@ class Audit:
         for line in lines:
             try:
                 content = json.loads(line)
-            except ValueError:  # the first line of the window may be cut, and a crash may have torn another
+            except ValueError:  # the window may cut its first line, and a crash may have torn another
                 continue
             if isinstance(content, dict):
                 found.append(content)

@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: the dependency that every route of the REST interface names its role with."""
+"""Authorisation: the dependency by which every route of the REST interface names the role that it needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ bearer = HTTPBearer(auto_error=False, description="A token from `vireid token ad
 
 @dataclass(frozen=True)
 class Service:
-    """What the routes share; lies in ``app.state.service``."""
+    """Objects that the routes share, in ``app.state.service``."""
 
     engine: Engine
     tokens: Tokens
@@ -37,7 +37,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of a caller who may make it."""
+    """One authorised request."""
 
     request: Request
     caller: Caller
@@ -48,16 +48,16 @@ class Asked:
         return self.service.engine
 
     async def note(self, what: str, **details: Any) -> None:
-        """Write a line of the audit log; `Refusal` 503 where it cannot be written."""
+        """Write a line to the audit log; raise `Refusal` 503 if it cannot be written."""
         client = self.request.client.host if self.request.client else ""
         try:
             await self.service.audit.write(self.caller.name, client, what, **details)
         except VireidError as error:
             log.error("audit: %s", error)
-            raise Refusal(503, "audit: cannot be written, so nothing is done; the service's log says why") from None
+            raise Refusal(503, "audit: cannot be written, so nothing was done; the service's log says why") from None
 
     async def json(self, model: type[Model]) -> Model:
-        """Return the body as ``model``; `Refusal` for what is not."""
+        """Return the body as ``model``; raise `Refusal` if it does not fit."""
         if content_type(self.request) != "application/json":
             raise Refusal(415, f"content-type: expected application/json, got {content_type(self.request)[:60]!r}")
         return parse(model, await read_body(self.request, self.engine.limits), "")
@@ -67,7 +67,7 @@ def parse(model: type[Model], content: bytes | str, field: str) -> Model:
     """Return JSON as ``model``.
 
     Raises:
-        Refusal: 422 naming the field.
+        Refusal: 422 that names the field.
     """
     try:
         return model.model_validate_json(content)
@@ -76,26 +76,27 @@ def parse(model: type[Model], content: bytes | str, field: str) -> Model:
 
 
 def authorise(service: Service, header: str | None, role: Role) -> Caller:
-    """Return the caller of a token (None: none was sent).
+    """Return the caller whose token is in ``header`` (None if none was sent).
 
     Raises:
-        Refusal: 401 for no, an unknown or an expired token, 403 for one that may not do this, 503 for a damaged file.
+        Refusal: 401 without a token or for an unknown or expired one, 403 if its role is too low, 503 for a damaged
+            token file.
     """
     if not header:
         raise _unknown("token: none sent; expected Authorization: Bearer TOKEN")
     try:
         caller = service.tokens.caller(header)
     except (VireidError, OSError) as error:
-        raise Refusal(503, "tokens: cannot be read; the service's administrator has to look") from error
+        raise Refusal(503, "tokens: cannot be read; ask the service's administrator") from error
     if isinstance(caller, str):
         raise _unknown(caller)
     if caller.role < role:
-        raise Refusal(403, f"token: has the role {caller.role}, this needs {role}; ask for another token")
+        raise Refusal(403, f"token: has the role {caller.role}, but this needs {role}; ask for another token")
     return caller
 
 
 def needs(role: Role) -> Callable[..., Awaitable[Asked]]:
-    """Return the dependency of a route that needs ``role``."""
+    """Return the dependency for a route that needs ``role``."""
 
     async def asked(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Asked:
         service: Service = request.app.state.service

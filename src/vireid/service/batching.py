@@ -1,4 +1,4 @@
-"""Work that comes one by one, done many at a time: images of concurrent requests embedded in one batch."""
+"""Batching across requests: images of concurrent requests are embedded together."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Key, Item, Result]):
-    """Runs ``work(key, items)`` in a thread of its own on up to ``largest`` items of one key at a time.
+    """Runs ``work(key, items)`` in its own thread on up to ``largest`` items of one key at a time.
 
-    Nothing waits for a batch to fill: what comes while one is being worked on makes the next. The oldest item decides
-    whose turn it is, so no key starves. ``work`` returns one result per item; what it raises, every item of its batch
-    raises. Items whose caller has gone are skipped.
+    Nothing waits for a batch to fill: items that arrive while a batch is being processed form the next one. The oldest
+    item decides which key is next, so no key starves. ``work`` returns one result per item; an exception that it raises
+    is raised for every item of the batch. Items whose caller has gone are skipped.
     """
 
     def __init__(self, work: Callable[[Key, list[Item]], Sequence[Result]], largest: int, name: str) -> None:
@@ -29,7 +29,7 @@ class Batcher(Generic[Key, Item, Result]):
         self._pace = 0.0
 
     async def submit(self, key: Key, item: Item) -> Result:
-        """Return the item's result, once a batch with it is done."""
+        """Return the result of the item once its batch is done."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, item, future))
         if self._task is None or self._task.done():
@@ -37,16 +37,16 @@ class Batcher(Generic[Key, Item, Result]):
         return await future
 
     async def submit_all(self, key: Key, items: Sequence[Item]) -> list[Result]:
-        """Return the items' results in their order."""
+        """Return the results of the items, in order."""
         return await asyncio.gather(*(self.submit(key, item) for item in items))
 
     def __len__(self) -> int:
-        """Return how many items wait."""
+        """Return the number of waiting items."""
         return len(self._waiting)
 
     @property
     def delay(self) -> float:
-        """Seconds that what is waiting now will take, by the pace of the last batches."""
+        """Seconds that the waiting items will take at the pace of the last batches."""
         return len(self._waiting) * self._pace
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Batcher(Generic[Key, Item, Result]):
             self._pace += 0.2 * ((monotonic() - start) / len(batch) - self._pace)
 
     def _take(self) -> list[tuple[Key, Item, asyncio.Future[Result]]]:
-        """Take the next batch out of what waits."""
+        """Take the next batch from the waiting items."""
         self._waiting = [job for job in self._waiting if not job[2].done()]
         if not self._waiting:
             return []

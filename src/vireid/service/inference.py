@@ -1,4 +1,4 @@
-"""What the service does between its web side and model and gallery, with both kept out of the event loop."""
+"""The service's access to model and gallery, which both run outside the event loop."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _INFO_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded upload: content hash, network input (height, width, 3), small JPEG."""
+    """A decoded upload: content hash, network input (height, width, 3), JPEG thumbnail."""
 
     name: str
     id: str
@@ -47,7 +47,7 @@ class Picture:
 
 
 class Engine:
-    """Model and gallery for the routes. Methods raise `Refusal`: 503 with one line where the gallery fails.
+    """Model and gallery for the routes. Methods raise `Refusal` 503 with one line if the gallery fails.
 
     The gallery is read from several threads at a time and written from one.
 
@@ -60,7 +60,7 @@ class Engine:
         info = gallery.info()
         if (info.fingerprint, info.dimension) != (embedder.fingerprint, embedder.dimension):
             raise VireidError(
-                f"model {embedder.name}: the gallery holds vectors of {info.model}; give --model what filled it"
+                f"model {embedder.name}: the gallery holds vectors of {info.model}; give --model the one that filled it"
             )
         self._model: Batcher[Task, Pixels, Vectors] = Batcher(self._pass, limits.images, "model")
         self.gate = Gate(limits.queue, lambda: self._model.delay)
@@ -70,36 +70,37 @@ class Engine:
         self._pictures = ThreadPoolExecutor(usable_cores(), "pictures")
         self._thumbnails: dict[str, bytes] = {}
         self._info: tuple[float, GalleryInfo] | None = None
-        self.heatmaps = self._responds()
+        self.heatmaps = embedder.responds
+        embedder.embed(np.zeros((1, embedder.height, embedder.width, 3), np.uint8), Modality.VISIBLE)  # warms it up
 
     def close(self) -> None:
-        """Wait for what runs; the gallery stays open, it is the caller's."""
+        """Wait for running work; the gallery stays open, because it belongs to the caller."""
         for pool in (self._readers, self._writer, self._pictures):
-            pool.shutdown(cancel_futures=True)  # who asked has gone
+            pool.shutdown(cancel_futures=True)  # their callers have gone
         self._model.close()
 
     async def read(self, uploads: Iterable[Upload]) -> list[Picture | Refusal]:
-        """Decode uploads; in place of one that cannot be read stands why."""
+        """Decode uploads; for one that cannot be read, return the refusal in its place."""
         return await asyncio.gather(*(self.aside(partial(self._decode, one)) for one in uploads))
 
     async def embed(self, pictures: Sequence[Picture], modality: Modality) -> Vectors:
-        """Return (n, dimension) features, in one batch with whatever else waits."""
+        """Return features (n, dimension), computed in one batch with other waiting images."""
         rows = await self._model.submit_all(("embed", modality), [picture.pixels for picture in pictures])
         return np.stack(rows) if rows else np.empty((0, self.embedder.dimension), np.float32)
 
     async def heat(self, pixels: Sequence[Pixels], modality: Modality) -> list[bytes]:
-        """Return a PNG of each network input with the response laid over it.
+        """Return each network input as a PNG with the response overlaid.
 
         Raises:
-            Refusal: 409 where the model cannot tell where it responds.
+            Refusal: 409 if the model has no response maps.
         """
         if not self.heatmaps:
-            raise Refusal(409, "heatmaps: this model cannot tell where it responds; serve the run itself")
+            raise Refusal(409, "heatmaps: this model has no response maps; serve the run itself")
         maps = await self._model.submit_all(("response", modality), pixels)
         return await self.aside(lambda: _overlays(np.stack(pixels), maps))
 
     async def heat_of(self, id: str) -> bytes:
-        """Return the heat map of an entry's thumbnail; `Refusal` 404 for an unknown id."""
+        """Return the heat map of an entry's thumbnail; raise `Refusal` 404 for an unknown id."""
         entry = await self.entry(id)
         thumbnail = Upload("thumbnail", await self.thumbnail(id))
         picture = (await self.read([thumbnail]))[0]
@@ -114,7 +115,7 @@ class Engine:
         return found[0]
 
     async def info(self) -> GalleryInfo:
-        """Return what the gallery holds, at most two seconds old."""
+        """Return information about the gallery, at most two seconds old."""
         if self._info is None or monotonic() - self._info[0] > _INFO_SECONDS:
             self._info = monotonic(), await self._ask(self._readers, self.gallery.info)
         return self._info[1]
@@ -122,7 +123,7 @@ class Engine:
     async def search(
         self, query: Vectors, top: int, where: Where, rerank: bool, tracks: bool, unwanted: set[str]
     ) -> list[list[Match]]:
-        """Return groups of matches, as `search_groups`."""
+        """Return groups of matches, as `search_groups` does."""
         question = partial(search_groups, self.gallery, query, top, where, rerank, tracks, unwanted)
         return await self._ask(self._readers, question)
 
@@ -133,13 +134,13 @@ class Engine:
         return await self._ask(self._readers, self.gallery.known, ids)
 
     async def vectors(self, ids: Sequence[str]) -> Vectors:
-        """Return the vectors of entries; `Refusal` 404 for an unknown id."""
+        """Return the vectors of entries; raise `Refusal` 404 for an unknown id."""
         if unknown := sorted(set(ids) - await self.known(ids)):
             raise Refusal(404, f"image {unknown[0]}: not in the gallery (one of {len(unknown)})")
         return await self._ask(self._readers, self.gallery.vectors, ids)
 
     async def thumbnail(self, id: str) -> bytes:
-        """Return an entry's JPEG; call it for ids that the gallery has just named."""
+        """Return the JPEG of an entry; for ids that the gallery has just returned."""
         if id in self._thumbnails:
             return self._thumbnails[id]
         kept = self._thumbnails
@@ -157,12 +158,12 @@ class Engine:
     async def remove(self, where: Where) -> int:
         removed = await self._ask(self._writer, self.gallery.remove, where)
         self._info = None
-        self._thumbnails = {}  # a new one: what is being read now must not come back into it
+        self._thumbnails = {}  # a new dict, because reads still running would put removed thumbnails back
         self.metrics.removed.inc(removed)
         return removed
 
     async def aside(self, work: Callable[[], Answer]) -> Answer:
-        """Run what takes a processor a while, such as decoding, in a thread."""
+        """Run processor-bound work, such as decoding, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pictures, work)
 
     async def _ask(self, pool: Executor, question: Callable[..., Answer], *arguments: object) -> Answer:
@@ -172,7 +173,7 @@ class Engine:
             log.error("gallery: %s", error)
         except Exception:
             log.exception("gallery failed")
-        raise Refusal(503, "gallery: cannot answer now; try again, the service's log says why")
+        raise Refusal(503, "gallery: cannot answer now; try again later, the service's log says why")
 
     def _decode(self, upload: Upload) -> Picture | Refusal:
         try:
@@ -185,20 +186,11 @@ class Engine:
         return Picture(upload.name, id, pixels, thumbnail)
 
     def _pass(self, task: Task, images: list[Pixels]) -> Sequence[Vectors]:
-        """One batch through the model; row i belongs to image i."""
+        """Pass one batch through the model; row i belongs to image i."""
         kind, modality = task
         self.metrics.batch.observe(len(images))
         run = self.embedder.embed if kind == "embed" else self.embedder.response
         return list(run(np.stack(images), modality))
-
-    def _responds(self) -> bool:
-        """Whether the model has heat maps; the pass also warms it up."""
-        blank = np.zeros((1, self.embedder.height, self.embedder.width, 3), np.uint8)
-        try:
-            self.embedder.response(blank, Modality.VISIBLE)
-        except VireidError:
-            return False
-        return True
 
 
 def _overlays(pixels: Pixels, maps: Sequence[Vectors]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What a request may cost: bytes, pixels, images, seconds, and how many are worked on at a time."""
+"""Limits of a request in bytes, pixels, images and seconds, and of the number of concurrent requests."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from vireid.types import VireidError
 
 @dataclass(frozen=True)
 class Limits:
-    """``upload`` in bytes of a whole request, ``pixels`` and ``images`` of one, ``queue`` requests at a time.
+    """Limits per request: ``upload`` in bytes, ``pixels`` per image, ``images``; ``queue`` concurrent requests.
 
-    ``head_seconds`` is the time a connection has for a request's head, ``upload_seconds`` for its body, ``seconds`` for
-    body and answer together.
+    ``head_seconds`` limits the time to receive a request's headers, ``upload_seconds`` its body, ``seconds`` body and
+    answer together.
     """
 
     upload: int = 16 * 2**20
@@ -38,11 +38,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.queue < 1:
-            raise VireidError(f"queue: expected at least 1 request at a time, got {self.queue}")
+            raise VireidError(f"queue: expected at least 1 concurrent request, got {self.queue}")
 
 
 class Refusal(Exception):
-    """A request that is not served: status and one line."""
+    """The answer to a refused request: a status and one line."""
 
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Refusal(Exception):
 
 @contextmanager
 def refused() -> Iterator[None]:
-    """Answer a `VireidError` about what was sent with its line."""
+    """Turn a `VireidError` about the request into a `Refusal` with its line."""
     try:
         yield
     except VireidError as error:
@@ -63,16 +63,16 @@ def refused() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file of a form: its bytes, and its name for people."""
+    """A file in a form: its bytes, and its name as shown to people."""
 
     name: str
     data: bytes
 
 
 class Gate:
-    """Lets ``queue`` requests in and tells the others to come again.
+    """Admits ``queue`` requests at a time and tells the others to retry.
 
-    ``delay`` returns the seconds that the work ahead takes.
+    ``delay`` returns the seconds that the queued work will take.
     """
 
     def __init__(self, queue: int, delay: Callable[[], float]) -> None:
@@ -81,14 +81,14 @@ class Gate:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Count a request in until it is answered.
+        """Count a request until it is answered.
 
         Raises:
-            Refusal: 429 with Retry-After where the queue is full.
+            Refusal: 429 with Retry-After if the queue is full.
         """
         if self.inside >= self.queue:
             wait = str(min(60, max(1, ceil(self._delay()))))
-            message = f"busy: {self.queue} requests are being worked on; try again in {wait} s"
+            message = f"busy: {self.queue} requests are in progress; try again in {wait} s"
             raise Refusal(429, message, **{"Retry-After": wait})
         self.inside += 1
         try:
@@ -98,14 +98,14 @@ class Gate:
 
 
 class _Form(MultiPartParser):
-    spool_max_size = 2**40  # in memory: what a request holds never touches the disk
+    spool_max_size = 2**40  # in memory: uploads never touch the disk
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
     """Return the body.
 
     Raises:
-        Refusal: too large (told or found while it streams), or slower than ``limits.upload_seconds``.
+        Refusal: too large (as declared or as counted while it streams), or slower than ``limits.upload_seconds``.
     """
     chunks: list[bytes] = []
     size = 0
@@ -131,7 +131,7 @@ async def read_form(request: Request, field: str, limits: Limits) -> tuple[list[
     """Return the files called ``images`` of a multipart form and the text of its ``field``.
 
     Raises:
-        Refusal: as `read_body`, not a multipart form, unknown fields, or more than ``limits.images`` files.
+        Refusal: as in `read_body`; not a multipart form, unknown fields, or more than ``limits.images`` files.
     """
     if content_type(request) != "multipart/form-data":
         raise Refusal(415, f"content-type: expected multipart/form-data, got {content_type(request)[:60]!r}")
@@ -162,12 +162,12 @@ async def read_form(request: Request, field: str, limits: Limits) -> tuple[list[
 
 
 def content_type(request: Request) -> str:
-    """Return the type of the body without parameters, in lower case; "" where none is named."""
+    """Return the content type of the body without parameters, in lower case; "" if none is named."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def safe_name(name: str) -> str:
-    r"""Return the last part of a file's name, printable, at most 200 characters; it is shown and never opened.
+    r"""Return the last part of a file name, printable, at most 200 characters; it is shown but never opened.
 
     >>> safe_name("../../etc/passwd"), safe_name("C:\\people\\a\x00.jpg"), safe_name("..")
     ('passwd', 'a.jpg', 'unnamed')
@@ -177,7 +177,7 @@ def safe_name(name: str) -> str:
 
 
 def check_picture(upload: Upload, limits: Limits) -> None:
-    """Refuse, by its first bytes and before it is decoded, what is no image or too large; its name does not count.
+    """Refuse an upload that is not an image or is too large, by its first bytes, before it is decoded.
 
     Raises:
         Refusal: 415 or 413.
@@ -189,11 +189,11 @@ def check_picture(upload: Upload, limits: Limits) -> None:
         what = "not an image" if upload.data else "empty (0 bytes)"
         raise Refusal(415, f"{upload.name}: {what}; expected one of {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refusal(413, f"{upload.name}: too many pixels; expected at most {limits.pixels}, crop it") from None
-    except Exception:  # a damaged header; decoding says more
+        raise Refusal(413, f"{upload.name}: too many pixels; expected at most {limits.pixels}; crop it") from None
+    except Exception:  # a damaged header; decoding reports it better
         return
     if width * height > limits.pixels:
-        message = f"{upload.name}: {width} x {height} pixels; expected at most {limits.pixels} in all, crop it"
+        message = f"{upload.name}: {width} x {height} pixels; expected at most {limits.pixels} in all; crop it"
         raise Refusal(413, message)
 
 

@@ -1,4 +1,4 @@
-"""The outermost layer of the service: the queue, a time limit, security headers, and one line in place of any trace."""
+"""The outermost layer of the service: queue, time limit, security headers, and one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Guard:
         refusal = await self._answer(scope, receive, guarded)
         try:
             if refusal is not None and status:
-                raise ConnectionAbortedError  # half an answer went out: closing is the only clear end
+                raise ConnectionAbortedError  # half the answer was sent: only closing makes the failure clear
             if refusal is not None:
                 await refusal.response()(scope, receive, guarded)
         finally:
             self._metrics.observe(scope, status, monotonic() - start)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Refusal | None:
-        """Let the application answer; return what to answer in its place where it could not."""
+        """Let the application answer; return the refusal to send instead if it could not."""
         try:
             with self._gate.enter() if scope["path"].startswith("/api/") else nullcontext():
                 with anyio.fail_after(self._limits.seconds):
@@ -62,7 +62,7 @@ class Guard:
             return Refusal(503, f"no answer within {self._limits.seconds:g} s; try again later", Connection="close")
         except Exception:
             log.exception("%s failed", scope["path"])
-            return Refusal(500, "internal error; the service's log says more, try again or tell its administrator")
+            return Refusal(500, "internal error; see the service's log, try again or tell its administrator")
         return None
 
 

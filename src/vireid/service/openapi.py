@@ -1,4 +1,4 @@
-"""The description of the REST interface, and a page of it that needs no other site."""
+"""The OpenAPI description of the REST interface, and an HTML page of it that loads nothing from other sites."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ STYLE_POLICY = f"style-src 'sha256-{b64encode(hashlib.sha256(_STYLE.encode()).di
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Return what describes a route whose body is JSON of this model."""
+    """Return the description of a route whose body is JSON of this model."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(model)}}}}
 
 
 def form_body(field: str, schema: dict[str, Any], largest: int, other: type[BaseModel] | None = None) -> dict[str, Any]:
-    """Return what describes a route whose body is a form of files ``images`` and one JSON ``field``, or JSON alone."""
+    """Return the description of a route whose body is a form (files ``images``, one JSON ``field``) or only JSON."""
     properties = {
         "images": {"type": "array", "maxItems": largest, "items": {"type": "string", "format": "binary"}},
         field: schema,
@@ -50,7 +50,7 @@ def form_body(field: str, schema: dict[str, Any], largest: int, other: type[Base
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description, with the models of bodies that routes read themselves."""
+    """Return the OpenAPI description, including the models of bodies that routes parse themselves."""
     schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     models = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)[1]["$defs"]
     schema["components"]["schemas"].update(models)

@@ -44,7 +44,7 @@ _ABOUT["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"][
 
 @router.get("/gallery", response_model=answers.GalleryAnswer)
 async def gallery(asked: Searcher) -> Response:
-    """What the gallery holds, and what the caller may do."""
+    """Describe the gallery, and what the caller may do."""
     info = info_json(await asked.engine.info())
     more = {"thresholds": asked.service.thresholds, "heatmaps": asked.engine.heatmaps, "role": str(asked.caller.role)}
     return JSONResponse(info | more)
@@ -52,7 +52,7 @@ async def gallery(asked: Searcher) -> Response:
 
 @router.post("/search", response_model=answers.SearchAnswer, openapi_extra=_QUERY)
 async def search(asked: Searcher) -> Response:
-    """Find one person by images of them, by vectors, or by images of the gallery."""
+    """Find one person by images of them, by vectors, or by images in the gallery."""
     start = perf_counter()
     finding = await find(asked)
     content = await finding_json(asked.engine, finding)
@@ -70,7 +70,7 @@ async def search(asked: Searcher) -> Response:
 
 @router.post("/images", response_model=answers.AddAnswer, openapi_extra=_ABOUT)
 async def add_images(asked: Writer) -> Response:
-    """Add images; those that are in already are left as they are, those that cannot be read are named."""
+    """Add images; images already in the gallery stay unchanged, unreadable ones are named."""
     upcoming = await read_images(asked)
     ids = [image.entry.id for image in upcoming.fresh]
     await asked.note("add", images=ids, unreadable=len(upcoming.failed))
@@ -83,7 +83,7 @@ async def add_images(asked: Writer) -> Response:
 
 @router.post("/vectors", response_model=answers.Added, openapi_extra=json_body(VectorsModel))
 async def add_vectors(asked: Writer) -> Response:
-    """Add images that were embedded elsewhere by this model."""
+    """Add images that this model embedded elsewhere."""
     images = await read_vectors(asked)
     await asked.note("add", images=[image.entry.id for image in images])
     added = await asked.engine.add(images) if images else 0
@@ -93,7 +93,7 @@ async def add_vectors(asked: Writer) -> Response:
 
 @router.get("/images", response_model=answers.Page)
 async def list_images(asked: Searcher, listing: Annotated[Listing, Query()]) -> Response:
-    """Entries in the order of their ids."""
+    """List entries, sorted by id."""
     entries = await asked.engine.entries(listing.record(), listing.limit, listing.after)
     await asked.note("list", where=where_json(listing.record()), found=len(entries))
     after = entries[-1].id if len(entries) == listing.limit else None
@@ -102,14 +102,14 @@ async def list_images(asked: Searcher, listing: Annotated[Listing, Query()]) -> 
 
 @router.post("/known", response_model=answers.Known, openapi_extra=json_body(IdsModel))
 async def known(asked: Searcher) -> Response:
-    """Which of these images are in the gallery."""
+    """Return which of these images are in the gallery."""
     model = await asked.json(IdsModel)
     return JSONResponse({"known": sorted(await asked.engine.known(model.ids))})
 
 
 @router.post("/vectors/get", response_model=answers.Vectors, openapi_extra=json_body(IdsModel))
 async def get_vectors(asked: Searcher) -> Response:
-    """The vectors of these images."""
+    """Return the vectors of these images."""
     model = await asked.json(IdsModel)
     vectors = await asked.engine.vectors(model.ids)
     await asked.note("vectors", found=len(vectors))
@@ -118,23 +118,23 @@ async def get_vectors(asked: Searcher) -> Response:
 
 @router.get("/images/{id}/thumbnail", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
 async def thumbnail(asked: Searcher, id: ImageId) -> Response:
-    """The small picture of an image."""
+    """Return the thumbnail of an image."""
     await asked.engine.entry(id)
     return Response(await asked.engine.thumbnail(id), media_type="image/jpeg")
 
 
 @router.get("/images/{id}/heatmap", response_class=Response, responses={200: {"content": {"image/png": {}}}})
 async def heatmap(asked: Searcher, id: ImageId) -> Response:
-    """The small picture with the network's response laid over it."""
+    """Return the thumbnail with the network's response overlaid."""
     return Response(await asked.engine.heat_of(id), media_type="image/png")
 
 
 @router.post("/delete", response_model=answers.Removed, openapi_extra=json_body(WhereModel))
 async def delete(asked: Admin) -> Response:
-    """Delete entries for good, with vectors and pictures; at least one restriction is needed."""
+    """Delete entries with their vectors and thumbnails for good; at least one restriction is required."""
     where = (await asked.json(WhereModel)).record()
     if where == Where():
-        raise Refusal(422, "delete: expected at least one restriction, such as ids or cameras; all is never meant")
+        raise Refusal(422, "delete: expected at least one restriction, such as ids or cameras")
     await asked.note("delete", where=where_json(where))
     removed = await asked.engine.remove(where)
     await asked.note("deleted", images=removed)
@@ -143,5 +143,5 @@ async def delete(asked: Admin) -> Response:
 
 @router.get("/audit", response_model=answers.AuditAnswer)
 async def audit(asked: Admin, limit: Annotated[int, Query(ge=1, le=MAX_TOP)] = 100) -> Response:
-    """The last lines of the audit log, oldest first."""
+    """Return the last lines of the audit log, oldest first."""
     return JSONResponse({"lines": await asked.service.audit.last(limit)})

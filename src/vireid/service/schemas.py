@@ -1,4 +1,4 @@
-"""What the REST interface answers, for its description in /openapi.json and /docs."""
+"""Answers of the REST interface, as models for its description in /openapi.json and /docs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vireid.gallery.schemas import EntryModel
 
 
 class Error(BaseModel):
-    """What went wrong, what was expected, what to do: one line."""
+    """One line that says what went wrong, what was expected and what to do."""
 
     error: str
 
 
 class GalleryAnswer(BaseModel):
-    """What the gallery holds, and what the caller may do."""
+    """The contents of the gallery, and what the caller may do."""
 
     images: int
     model: str
@@ -28,24 +28,24 @@ class GalleryAnswer(BaseModel):
     first: str | None
     last: str | None
     thresholds: dict[str, dict[str, float]] = Field(
-        description="By the query's modality: false-match rate to the lowest similarity, to images of the other "
-        "modality, that keeps it."
+        description="For each modality of a query: false-match rates, each with the lowest similarity to images of the "
+        "other modality that keeps it."
     )
     heatmaps: bool
     role: str
 
 
 class MatchAnswer(BaseModel):
-    """An entry, its cosine similarity, and the other matches of its track where they are grouped."""
+    """An entry, its cosine similarity, and, if grouped, the other matches of its track."""
 
     entry: EntryModel
     score: float
-    thumbnail: str | None = Field(description="A data: address.")
+    thumbnail: str | None = Field(description="A data: URL.")
     group: list[MatchAnswer] = []
 
 
 class QueryAnswer(BaseModel):
-    """An image of the query as it was understood; pictures as data: addresses."""
+    """An image of the query as the service read it; pictures are data: URLs."""
 
     name: str
     thumbnail: str
@@ -57,20 +57,20 @@ class SearchAnswer(BaseModel):
 
     matches: list[MatchAnswer]
     queries: list[QueryAnswer]
-    images: int = Field(description="In the gallery.")
+    images: int = Field(description="Images in the gallery.")
     milliseconds: float
     answered_by: str
 
 
 class FailedImage(BaseModel):
-    """An image that was not added, and why."""
+    """An image that was not added, and the reason."""
 
     name: str
     error: str
 
 
 class AddAnswer(BaseModel):
-    """What became of the images; `ids` of those that are in the gallery now, in the order sent."""
+    """The result of adding images; `ids` lists those now in the gallery, in the order sent."""
 
     added: int
     known: int
@@ -91,11 +91,11 @@ class Known(BaseModel):
 
 
 class Vectors(BaseModel):
-    vectors: str = Field(description="base64 of float32, little-endian, n x dimension.")
+    vectors: str = Field(description="Base64 of float32, little-endian, n x dimension.")
 
 
 class Page(BaseModel):
-    """Entries in the order of their ids; `next` is the `after` of the next page."""
+    """Entries sorted by id; `next` is the `after` of the next page."""
 
     entries: list[EntryModel]
     next: str | None

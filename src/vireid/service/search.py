@@ -1,4 +1,4 @@
-"""A search as the REST interface takes it: from a request to matches as JSON."""
+"""Searches through the REST interface: from a request to matches as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vireid.service.limits import Refusal, content_type, read_form, refused
 
 @dataclass(frozen=True)
 class Finding:
-    """What was asked and found: groups of matches, best first, each with its best match first."""
+    """A search and its result: groups of matches, best first, each with its best match first."""
 
     model: SearchModel
     pictures: list[Picture]
@@ -27,10 +27,10 @@ class Finding:
 
 
 async def find(asked: Asked) -> Finding:
-    """Read a search, embed its images and ask the gallery.
+    """Read a search, embed its images and search the gallery.
 
     Raises:
-        Refusal: an image that cannot be read, or nothing to search for.
+        Refusal: an image cannot be read, or there is nothing to search for.
     """
     model, pictures = await _read(asked)
     engine, where = asked.engine, model.where.record()
@@ -52,7 +52,7 @@ async def find(asked: Asked) -> Finding:
 
 
 async def finding_json(engine: Engine, finding: Finding) -> dict[str, Any]:
-    """Return the answer but its time: matches, queries with heat maps where wanted, and who answered."""
+    """Return the answer without its time: matches, queries (with heat maps if requested), and the model."""
     model, pictures = finding.model, finding.pictures
     heat: list[bytes] = []
     if model.heatmaps and pictures and model.modality:
@@ -90,7 +90,7 @@ async def _read(asked: Asked) -> tuple[SearchModel, list[Picture]]:
 
 
 async def _group_json(engine: Engine, group: Sequence[Match], pictured: set[str]) -> dict[str, Any] | None:
-    """Return a group as its best match with the others in it; None where all were deleted a moment ago."""
+    """Return a group as its best match with the others in it; None if all were deleted a moment ago."""
     found = [content for match in group if (content := await _match_json(engine, match, match.entry.id in pictured))]
     return {**found[0], "group": found[1:]} if found else None
 

@@ -1,4 +1,4 @@
-"""Running the service: sockets, TLS, time limits of connections, and an end that finishes what was taken."""
+"""Running the service: sockets, TLS, time limits of connections, and a shutdown that finishes accepted requests."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from vireid.types import VireidError
 _KEEP_SECONDS = 5
 _END_SECONDS = 2.0
 _CLOSE_SECONDS = 5
-"""For what still runs in gallery and model when the connections have ended."""
+"""Seconds for work still running in gallery and model after the connections have closed."""
 _CONNECTIONS = 512
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a service listens. A port of 0 takes a free one; certificate and key are PEM files, for TLS."""
+    """Where a service listens. Port 0 takes a free one; certificate and key are PEM files for TLS."""
 
     host: str = "127.0.0.1"
     port: int = 8765
@@ -48,7 +48,7 @@ class Address:
         if not 0 <= self.port < 65536:
             raise VireidError(f"port: expected 0 to 65535, got {self.port}")
         if (self.certificate is None) != (self.key is None):
-            raise VireidError("certificate and key: expected both or none; --certificate FILE --key FILE")
+            raise VireidError("certificate and key: expected both or neither; --certificate FILE --key FILE")
 
     @property
     def loopback(self) -> bool:
@@ -65,7 +65,7 @@ class Address:
 
 
 class _Patient(H11Protocol):
-    """Adds what uvicorn lacks: limits for a head that never ends, and for an answer that nobody reads."""
+    """Adds what uvicorn lacks: time limits for headers that never end and for an answer that nobody reads."""
 
     limits: Limits
     _timer: asyncio.TimerHandle | None = None
@@ -91,11 +91,11 @@ class _Patient(H11Protocol):
     def shutdown(self) -> None:
         idle = self.cycle is None or self.cycle.response_complete
         super().shutdown()
-        if idle:  # TLS would wait half a minute for the other side to say goodbye too
+        if idle:  # TLS would wait half a minute for the other side to close too
             self.loop.call_later(_END_SECONDS, self.transport.abort)
 
     def _watch(self) -> None:
-        """Give each state of the connection its time: waiting for a request's head, or answering one."""
+        """Start the time limit for the connection's state: waiting for a request's headers, or answering it."""
         answering = self.cycle is not None and not self.cycle.response_complete
         state = (self.cycle, answering)
         if state == self._timed:
@@ -108,9 +108,10 @@ class _Patient(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Ends for sure: a call that hangs when all had their time is left behind, as by kill -9, which a gallery survives.
+    """Server that always ends: a call still hanging after the time limits is abandoned, as by kill -9, which a gallery
+    survives.
 
-    A thread that hangs would keep the process for ever: Python waits for every one of a pool.
+    A hanging thread would otherwise keep the process alive for ever, because Python waits for all threads of a pool.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -129,22 +130,22 @@ class _Server(uvicorn.Server):
 
 
 def _leave() -> None:
-    logging.getLogger("vireid.service").error("a call to the gallery or the model does not end; leaving without it")
+    logging.getLogger("vireid.service").error("a call to the gallery or the model does not end; exiting without it")
     os._exit(1)
 
 
 def serve(gallery: Gallery, embedder: Embedder, place: str, address: Address, settings: ServiceSettings) -> None:
-    """Serve the gallery of ``place`` until SIGTERM or Ctrl-C, then finish what was taken, and close it.
+    """Serve the gallery at ``place`` until SIGTERM or Ctrl-C, finish accepted requests, and stop.
 
-    Writes ``serving.json`` into a store's folder while it runs, with a token of this process for commands on this
-    machine, and prints where the page is.
+    While it runs, ``serving.json`` in the store's folder gives commands on this machine the address and a token of this
+    process. Prints the address of the page.
 
     Raises:
-        VireidError: the port is taken, the certificate cannot be used, or no token exists to let others in with.
+        VireidError: the port is taken, the certificate cannot be used, or no token exists for callers elsewhere.
     """
     if not address.loopback and not Tokens(settings.folder).stored():
         raise VireidError(
-            f"{address.host}: others could reach this, and no token exists; vireid token add {place} first"
+            f"{address.host}: reachable from other machines, but no token exists; run vireid token add {place} first"
         )
     settings = replace(settings, session=secrets.token_urlsafe(32))
     _check_certificate(address)
@@ -153,7 +154,7 @@ def serve(gallery: Gallery, embedder: Embedder, place: str, address: Address, se
         address = replace(address, port=listener.getsockname()[1])
         app = create_app(gallery, embedder, settings)
         server = _Server(_config(app, address, settings.limits))
-        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn listens to them only while it serves
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn handles them only while it serves
             signal.signal(number, server.handle_exit)
         with _announced(place, address, settings):
             _say(address, settings)
@@ -181,7 +182,7 @@ def _config(app: Any, address: Address, limits: Limits) -> uvicorn.Config:
 
 def _listen(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # named as TCP, or asyncio leaves Nagle on and every answer waits 40 ms for an acknowledgement
+    # declared as TCP, or asyncio leaves Nagle on and every answer waits 40 ms for an acknowledgement
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -190,7 +191,7 @@ def _listen(address: Address) -> socket.socket:
     except OSError as error:
         listener.close()
         raise VireidError(
-            f"{address.host}:{address.port}: cannot listen there ({error.strerror}); choose another --port"
+            f"{address.host}:{address.port}: cannot listen ({error.strerror}); choose another --port"
         ) from error
     return listener
 
@@ -208,7 +209,7 @@ def _check_certificate(address: Address) -> None:
 
 @contextmanager
 def _announced(place: str, address: Address, settings: ServiceSettings) -> Iterator[None]:
-    """Keep ``serving.json`` in a store's folder meanwhile."""
+    """Keep ``serving.json`` in the store's folder while the service runs."""
     if "://" in place:
         yield
         return
@@ -223,11 +224,11 @@ def _announced(place: str, address: Address, settings: ServiceSettings) -> Itera
 
 
 def _say(address: Address, settings: ServiceSettings) -> None:
-    """Print the page's address, to this machine alone with a token: in the fragment, which browsers do not send."""
+    """Print the page's address; on the loopback with a token in the fragment, which browsers do not send."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     if address.loopback:
-        print(f"The page: {address.url}/#token={settings.session}\nCtrl-C stops the service.", flush=True)
+        print(f"Search page: {address.url}/#token={settings.session}\nCtrl-C stops the service.", flush=True)
         return
-    print(f"The page: {address.url}/ (give each person a token of their own: vireid token add)", flush=True)
+    print(f"Search page: {address.url}/ (give each person their own token: vireid token add)", flush=True)
     if address.certificate is None:
-        logging.getLogger("vireid.service").warning("no TLS: tokens and pictures can be read on the way; see docs")
+        logging.getLogger("vireid.service").warning("no TLS: tokens and pictures can be read in transit; see docs")

@@ -1,4 +1,4 @@
-"""Tokens with roles, kept as hashes: who may search, write and administer a service."""
+"""Tokens with roles, stored as hashes: who may search, write to and administer a service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
 class Role(enum.IntEnum):
-    """What a token allows; each role includes those before it."""
+    """What a token allows; each role includes the ones before it."""
 
     SEARCH = 0
     WRITE = 1
@@ -36,7 +36,7 @@ class Role(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Token:
-    """A token as it is stored: its name, role, the SHA-256 of its text, times in seconds since 1970 UTC."""
+    """A stored token: its name, role, the SHA-256 of its text, and times in seconds since 1970 UTC."""
 
     name: str
     role: str
@@ -53,16 +53,16 @@ class Token:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the token's name and role."""
+    """The caller: name and role of the token."""
 
     name: str
     role: Role
 
 
 class Tokens:
-    """The token file ``tokens.json`` of a folder, read again whenever it has changed.
+    """The token file ``tokens.json`` of a folder, reread whenever it has changed.
 
-    ``session`` is the text of one more token, an admin's, that lives as long as this object.
+    ``session`` is the text of an additional admin token that exists as long as this object.
     """
 
     def __init__(self, folder: Path, session: str | None = None) -> None:
@@ -72,7 +72,7 @@ class Tokens:
         self._tokens: list[Token] = []
 
     def caller(self, text: str) -> Caller | str:
-        """Return whose token this is, or why it is refused. Every stored hash is compared, in constant time."""
+        """Return the caller with this token, or why it is refused. All stored hashes are compared in constant time."""
         digest, found = _hash(text), None
         for token in self.stored():
             if hmac.compare_digest(token.sha256, digest):
@@ -86,7 +86,7 @@ class Tokens:
         return Caller(found.name, Role[found.role.upper()])
 
     def stored(self) -> list[Token]:
-        """Return the stored tokens, expired ones too; raises `VireidError` where the file is damaged."""
+        """Return the stored tokens, including expired ones; raise `VireidError` if the file is damaged."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -100,31 +100,31 @@ class Tokens:
         """Create a token that expires after ``days`` and return its text, which is stored nowhere.
 
         Raises:
-            VireidError: a name that exists or is no name, or days out of 0 to 3650.
+            VireidError: an existing or invalid name, or days outside 0 to 3650.
         """
         if not _NAME.fullmatch(name) or name == "session":
-            raise VireidError(f"token {name!r}: expected 1 to 64 letters, digits or any of . _ @ - and not 'session'")
+            raise VireidError(f"token {name!r}: expected 1 to 64 letters, digits or . _ @ - and not 'session'")
         if not 0 < days <= 3650:
             raise VireidError(f"days: expected more than 0 and at most 3650, got {days:g}")
         text = f"vireid_{secrets.token_urlsafe(32)}"
         with self._changing() as tokens:
             if any(token.name == name for token in tokens):
-                raise VireidError(f"token {name!r}: exists; revoke it first or choose another name")
+                raise VireidError(f"token {name!r}: already exists; revoke it first or choose another name")
             now = time.time()
             tokens.append(Token(name, str(role), _hash(text), now, now + days * _DAY))
         return text
 
     def revoke(self, name: str) -> None:
-        """Remove a token; a running service refuses it from then on. Raises `VireidError` for an unknown name."""
+        """Remove a token; a running service refuses it from then on. Raise `VireidError` for an unknown name."""
         with self._changing() as tokens:
             kept = [token for token in tokens if token.name != name]
             if len(kept) == len(tokens):
-                raise VireidError(f"token {name!r}: not found; vireid token list shows them all")
+                raise VireidError(f"token {name!r}: not found; vireid token list shows all tokens")
             tokens[:] = kept
 
     @contextmanager
     def _changing(self) -> Iterator[list[Token]]:
-        """Yield the tokens to change, and write them; two commands at a time wait for one another."""
+        """Yield the tokens to change, then write them; concurrent commands wait for one another."""
         try:
             handle = os.open(self._path.with_name(".tokens.lock"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -138,22 +138,22 @@ class Tokens:
             os.close(handle)
 
     def _read(self) -> list[Token]:
-        content = read_json(self._path, "the tokens that vireid token wrote")
+        content = read_json(self._path, "the token file of vireid token")
         try:
             return [Token(**token) for token in content["tokens"]]
         except (KeyError, TypeError):
-            raise VireidError(f"{self._path}: damaged; move it away and create the tokens again") from None
+            raise VireidError(f"{self._path}: damaged; move it away and recreate the tokens") from None
 
 
 def state_folder(place: str) -> Path:
-    """Return where a store's tokens and audit log lie: in its folder; of a server's URL, in a folder of the user's.
+    """Return the folder of a store's tokens and audit log: its own, or for a server's URL one in the user's home.
 
     Raises:
-        VireidError: the store's folder is not there, or the user's cannot be made.
+        VireidError: the store's folder does not exist, or the user's cannot be created.
     """
     if "://" not in place:
         if not Path(place).is_dir():
-            raise VireidError(f"{place}: no gallery there; `vireid gallery add` makes one")
+            raise VireidError(f"{place}: no gallery there; create one with `vireid gallery add`")
         return Path(place)
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     folder = home / "vireid" / re.sub(r"[^A-Za-z0-9.]+", "-", place.split("://", 1)[1].rsplit("@", 1)[-1]).strip("-")
@@ -165,7 +165,7 @@ def state_folder(place: str) -> Path:
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON atomically, readable by its owner alone."""
+    """Write JSON atomically, readable only by its owner."""
     before = os.umask(0o077)
     try:
         write_json(path, content)

@@ -1,4 +1,4 @@
-"""Images that come over the REST interface into the gallery: as files, or embedded elsewhere."""
+"""Adding images to the gallery over the REST interface: as files, or embedded elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST_THUMBNAIL = 512
 
 @dataclass(frozen=True)
 class Upcoming:
-    """Images of an upload: those to add, the ids of all that could be read, and (name, why) of the others."""
+    """Images of an upload: those to add, the ids of all readable ones, and (name, reason) of the others."""
 
     fresh: list[NewImage]
     ids: list[str]
@@ -31,10 +31,10 @@ class Upcoming:
 
 
 async def read_images(asked: Asked) -> Upcoming:
-    """Read a form of images, decode them, and embed those that the gallery does not know.
+    """Read a form of images, decode them, and embed those that the gallery does not have.
 
     Raises:
-        Refusal: as `read_form`, no image, or ``about`` that does not fit.
+        Refusal: as in `read_form`; no image, or an ``about`` that does not fit.
     """
     uploads, text = await read_form(asked.request, "about", asked.engine.limits)
     if not uploads:
@@ -55,7 +55,7 @@ async def read_vectors(asked: Asked) -> list[NewImage]:
     """Read images that were embedded elsewhere.
 
     Raises:
-        Refusal: 409 for another model's vectors, 422 for what is no vector, entry or thumbnail.
+        Refusal: 409 for vectors of another model, 422 for an invalid vector, entry or thumbnail.
     """
     model = await asked.json(VectorsModel)
     embedder = asked.engine.embedder
@@ -77,7 +77,7 @@ async def read_vectors(asked: Asked) -> list[NewImage]:
 
 
 def _about(text: str, count: int) -> list[AboutModel]:
-    """Return what is known of each of ``count`` images."""
+    """Return modality, camera, time and track of each of ``count`` images."""
     try:
         about = ABOUT.validate_json(text)
     except ValidationError as error:
@@ -90,7 +90,7 @@ def _about(text: str, count: int) -> list[AboutModel]:
 
 
 async def _embed(engine: Engine, pairs: Sequence[tuple[Picture, AboutModel]]) -> list[NewImage]:
-    """Return the images with their vectors, one batch for each modality."""
+    """Return the images with their vectors, embedded in one batch per modality."""
     images = []
     for modality in Modality:
         chosen = [(picture, about) for picture, about in pairs if modality_of(about.modality) == modality]
@@ -103,7 +103,7 @@ async def _embed(engine: Engine, pairs: Sequence[tuple[Picture, AboutModel]]) ->
 
 
 def _thumbnail(text: str, field: str) -> bytes:
-    """Return a small JPEG that decodes; raises `VireidError`."""
+    """Return a JPEG thumbnail that can be decoded; raise `VireidError` for anything else."""
     data = decode_bytes(text, field)
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
@@ -114,5 +114,5 @@ def _thumbnail(text: str, field: str) -> bytes:
         fits = False
     if not fits:
         most = f"{MAX_THUMBNAIL} bytes and {_LARGEST_THUMBNAIL} pixels a side"
-        raise VireidError(f"{field}: expected a JPEG of at most {most}; make it from the image again")
+        raise VireidError(f"{field}: expected a JPEG of at most {most}; recreate it from the image")
     return data

@@ -1,1 +1,1 @@
-"""Questions beyond the paper's tables: robustness, scaling, tuning; each by one command."""
+"""Studies beyond the paper's tables: robustness, scaling and tuning, one command each."""

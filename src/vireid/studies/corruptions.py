@@ -1,14 +1,14 @@
-"""Six ways in which a picture goes bad, at five strengths, as pure functions of batches.
+"""Six corruptions of pictures at five strengths, as pure functions of batches.
 
-In the spirit of ImageNet-C (Hendrycks and Dietterich, ICLR 2019), whose strengths noise, blur and JPEG keep: lengths
-are shares of the image's height, light and noise shares of the full range, so that size matters little. An image's
-result depends on itself, its modality and its seed alone. One seed serves all strengths, so that a stronger corruption
-is more of the same and curves are not rough with luck.
+They follow ImageNet-C (Hendrycks and Dietterich, ICLR 2019), with its strengths for noise, blur and JPEG: lengths are
+shares of the image height, light and noise are shares of the full range, so that image size matters little. The result
+depends only on the image, its modality and its seed. One seed serves all strengths, so that a stronger corruption is
+more of the same and curves are smooth.
 
-Infrared cameras have one channel and, in the near infrared, a lamp of their own. So infrared noise is the same in all
-three channels, JPEG has no colour to lose, the dark takes half as many stops, and fog throws the lamp's light back,
-most in the middle. Drops of fog are larger than both wavelengths: it hides as much in both. Thermal cameras (RegDB)
-see in the dark and further through fog; for them both are pessimistic.
+Infrared cameras have one channel and, in near infrared, their own lamp. So infrared noise is the same in all three
+channels, JPEG has no colour to lose, low light takes half as many stops, and fog reflects the lamp's light, most in the
+middle. Fog droplets are larger than both wavelengths, so fog hides as much in both. Thermal cameras (RegDB) see in the
+dark and further through fog; for them both corruptions are pessimistic.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from vireid.types import Modality, VireidError
 
 STRENGTHS = (1, 2, 3, 4, 5)
 NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)
-"""Standard deviation, of the full range."""
+"""Standard deviation as a share of the full range."""
 BLUR = (1 / 224, 2 / 224, 3 / 224, 4 / 224, 6 / 224)
-"""Standard deviation of the Gaussian, of the height."""
+"""Standard deviation of the Gaussian as a share of the height."""
 STOPS = (1, 2, 3, 4, 5)
-"""Halvings of the light in visible pictures; infrared ones lose half as many."""
+"""Halvings of the light in visible pictures; infrared pictures lose half as many."""
 OCCLUSION = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Share of the area behind a rectangle of the picture's shape and of one colour."""
 JPEG = (25, 18, 15, 10, 7)
 """Quality."""
 FOG = (0.4, 0.7, 1.0, 1.5, 2.2)
-"""Optical depth, mean over the picture; exp(-depth) of the scene's light gets through."""
+"""Mean optical depth over the picture; exp(-depth) of the scene's light gets through."""
 PHOTONS = 1000
-"""A white pixel's in full light: the dark is noisy, too."""
+"""Photons of a white pixel in full light, which make low light noisy."""
 GAMMA = 2.2
 FOG_LEVEL = {Modality.VISIBLE: 0.85, Modality.INFRARED: 0.7}
 FOG_GRID = (6, 3)
-"""Places, down and across, between which the fog's depth varies smoothly from half to one and a half of the mean."""
+"""Grid rows and columns between which the fog's depth varies smoothly, from 0.5 to 1.5 times the mean."""
 
 Random = np.random.Generator
 
@@ -69,7 +69,7 @@ def blur(images: Tensor, strength: int, modality: Modality, randoms: Sequence[Ra
 
 
 def low_light(images: Tensor, strength: int, modality: Modality, randoms: Sequence[Random]) -> Tensor:
-    """Take stops of light from the scene (in linear light, gamma 2.2) and count the photons that are left."""
+    """Reduce the light of the scene by stops (in linear light, gamma 2.2) and draw the remaining photons."""
     stops = STOPS[strength - 1] / (2 if modality is Modality.INFRARED else 1)
     photons = PHOTONS / 2**stops
     seen = images.double()
@@ -81,12 +81,12 @@ def low_light(images: Tensor, strength: int, modality: Modality, randoms: Sequen
 
 
 def occlusion(images: Tensor, strength: int, modality: Modality, randoms: Sequence[Random]) -> Tensor:
-    """Hide a share of the area behind a rectangle anywhere in the picture."""
+    """Hide a share of the area behind a rectangle at a random place in the picture."""
     hidden, (height, width) = images.clone(), images.shape[2:]
     side = OCCLUSION[strength - 1] ** 0.5
     h, w = round(side * height), round(side * width)
     for image, random in zip(hidden, randoms, strict=True):
-        down, across = random.random(2)  # the same for every strength, which grows the rectangle in its place
+        down, across = random.random(2)  # the same for every strength: the rectangle grows in place
         top, left = int(down * (height - h + 1)), int(across * (width - w + 1))
         colour = random.integers(0, 256, (_channels(modality), 1, 1), dtype=np.uint8)
         image[:, top : top + h, left : left + w] = torch.from_numpy(colour)
@@ -94,7 +94,7 @@ def occlusion(images: Tensor, strength: int, modality: Modality, randoms: Sequen
 
 
 def jpeg(images: Tensor, strength: int, modality: Modality, randoms: Sequence[Random]) -> Tensor:
-    """Compress and decompress, infrared pictures as grey ones."""
+    """Compress and decompress; infrared pictures as greyscale."""
     mode = "L" if modality is Modality.INFRARED else "RGB"
     done = []
     for image in images.permute(0, 2, 3, 1).numpy():
@@ -105,7 +105,7 @@ def jpeg(images: Tensor, strength: int, modality: Modality, randoms: Sequence[Ra
 
 
 def fog(images: Tensor, strength: int, modality: Modality, randoms: Sequence[Random]) -> Tensor:
-    """Let exp(-depth) of the scene's light through and add the fog's own (Koschmieder's law)."""
+    """Let exp(-depth) of the scene's light through and add the light of the fog (Koschmieder's law)."""
     height, width = images.shape[2:]
     drawn = np.stack([random.uniform(0.5, 1.5, FOG_GRID).astype(np.float32) for random in randoms])
     depth = interpolate(torch.from_numpy(drawn)[:, None], size=(height, width), mode="bilinear", align_corners=True)
@@ -128,15 +128,15 @@ CORRUPTIONS: dict[str, Callable[[Tensor, int, Modality, Sequence[Random]], Tenso
 
 
 def corrupt(images: Tensor, kind: str, strength: int, modality: Modality, seeds: npt.NDArray[np.int64]) -> Tensor:
-    """Corrupt images (b, 3, h, w) uint8 of one modality on the CPU; the same shape and type comes back.
+    """Corrupt images (b, 3, h, w) uint8 of one modality on the CPU; the result has the same shape and type.
 
     Args:
         kind: one of `CORRUPTIONS`.
         strength: 1 to 5.
-        seeds: (b,), 0 or more; what is drawn for an image depends on its seed and on ``kind``.
+        seeds: (b,), 0 or more; the random draws for an image depend on its seed and on ``kind``.
 
     Raises:
-        VireidError: another kind or strength.
+        VireidError: an unknown kind or strength.
     """
     if kind not in CORRUPTIONS or strength not in STRENGTHS:
         raise VireidError(f"corruption: expected one of {', '.join(CORRUPTIONS)} at 1 to 5, got {kind} at {strength}")

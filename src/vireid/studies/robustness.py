@@ -1,4 +1,4 @@
-"""`vireid noise`: accuracy under corrupted queries, kept result by result, and the errors they sum to."""
+"""`vireid noise`: accuracy on corrupted queries, saved result by result, and the corruption errors."""
 
 from __future__ import annotations
 
@@ -10,29 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from torch import Tensor
 
-from vireid.data.layouts import open_data, open_dataset, open_pixels, record_of
+from vireid.data.layouts import open_dataset, open_pixels, record_of
 from vireid.data.pixels import PixelStore
-from vireid.deploy.run import model_fingerprint
-from vireid.evaluation.protocols import Setting, settings_for
-from vireid.evaluation.results import evaluate
+from vireid.deploy.embedder import Embedder, embed_samples, unseen_by
+from vireid.deploy.load import load_model
+from vireid.evaluation.protocols import Rows, Setting, settings_for
+from vireid.evaluation.results import score_setting
 from vireid.figures.corruption import contact_sheet, corruption_figure
 from vireid.figures.style import write_figure
 from vireid.files import atomic_path, read_json, write_json
+from vireid.parallel import Progress
 from vireid.reproduce.measured import Value
 from vireid.reproduce.tables import Block, ResultTable, Row, write_csv, write_latex
+from vireid.runs.evaluation import open_test
 from vireid.studies import corruptions
 from vireid.studies.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from vireid.training.checkpoint import Run, load_run
-from vireid.training.device import default_device
-from vireid.training.features import FEATURES, embed, embed_batch
-from vireid.training.split import fingerprint, unseen
-from vireid.types import Dataset, Features, Modality, VireidError
+from vireid.training.split import fingerprint
+from vireid.types import Dataset, Features, Sample, VireidError
 
-Progress = Callable[[int, int], None]
 NUMBERS = {"rank1": "R1", "map": "mAP"}
-BATCH = 64
 COLUMNS = {"clean": "clean"} | {str(s): str(s) for s in STRENGTHS} | {"ce": "CE"}
 SHEET_SIZE = (144, 72)
 SHEET_STRENGTHS = (1, 3, 5)
@@ -41,8 +39,8 @@ CONSTANTS = ("NOISE", "BLUR", "STOPS", "OCCLUSION", "JPEG", "FOG", "PHOTONS", "G
 
 @dataclass(frozen=True)
 class RunScores:
-    """A run's accuracy: ``clean[setting]`` and ``corrupted[setting][corruption][strength - 1]`` map rank1 and map to
-    fractions. ``data`` names the data set, and says where it is a rendered one."""
+    """Accuracy of a run: ``clean[setting]`` and ``corrupted[setting][corruption][strength - 1]`` map rank1 and map to
+    fractions. ``data`` names the data set, and says if it is rendered."""
 
     run: str
     data: str
@@ -50,47 +48,54 @@ class RunScores:
     corrupted: dict[str, dict[str, list[dict[str, float]]]]
 
     def curve(self, setting: str, number: str) -> list[float]:
-        """Clean, then the mean over the corruptions for each strength."""
+        """Return the clean value, then the mean over the corruptions for each strength."""
         means = [
             statistics.fmean(levels[s - 1][number] for levels in self.corrupted[setting].values()) for s in STRENGTHS
         ]
         return [self.clean[setting][number], *means]
 
     def errors(self, first: RunScores, setting: str, number: str) -> dict[str, float]:
-        """Corruption errors in percent of those of ``first``, and their mean under ``mean``.
+        """Return corruption errors in percent of those of ``first``, and their mean under ``mean``.
 
-        CE_c = 100 sum_s (1 - a_cs) / sum_s (1 - a'_cs), Hendrycks and Dietterich (2019), with rank-1 or mAP for the
+        CE_c = 100 sum_s (1 - a_cs) / sum_s (1 - a'_cs), Hendrycks and Dietterich (2019), with rank-1 or mAP as the
         accuracy a.
         """
 
         def error(levels: list[dict[str, float]]) -> float:
-            return max(sum(1 - level[number] for level in levels), 1e-9)  # a run without error divides nothing
+            return max(
+                sum(1 - level[number] for level in levels), 1e-9
+            )  # avoids division by zero for a run without errors
 
         ours, theirs = self.corrupted[setting], first.corrupted[setting]
         found = {kind: 100 * error(ours[kind]) / error(theirs[kind]) for kind in ours}
         return found | {"mean": statistics.fmean(found.values())}
 
 
-def score_runs(
-    folders: Sequence[Path], data: Path | None, out: Path, *, gallery: bool = False, progress: Progress | None = None
+def score_models(
+    sources: Sequence[Path | str],
+    data: Path | None,
+    out: Path,
+    *,
+    gallery: bool = False,
+    progress: Progress | None = None,
 ) -> list[RunScores]:
-    """Score finished runs, clean and corrupted, in the official settings of the layout (a plain folder's: both).
+    """Score models, clean and corrupted, in the official settings of the layout (plain folder: both settings).
 
-    Every result is kept below ``out / "cells"``; what is there of the same model, data and strengths is not computed
-    again.
+    Every result is saved in ``out / "cells"``; results for the same model, data and strengths are not computed again.
 
     Args:
-        data: the data set; None: the one that the runs render.
+        sources: folders or files that `load_model` takes; their names are the results'.
+        data: the data set; None for the one that the runs render.
         gallery: corrupt the gallery as well as the queries.
-        progress: called with (results found, all).
+        progress: called with (finished results, all results).
 
     Raises:
-        VireidError: no run, two runs of one name, not a run, not a data set, a folder that cannot be written.
+        VireidError: no model, two models with one name, not a model, not a data set, or a folder cannot be written.
     """
-    names = [folder.absolute().name for folder in folders]
-    if not folders or len(set(names)) != len(names):
-        raise VireidError(f"noise: expected one or more run folders of different names, got {', '.join(names) or None}")
-    total = len(folders) * (1 + len(CORRUPTIONS) * len(STRENGTHS))
+    names = [Path(source).absolute().name for source in sources]
+    if not names or len(set(names)) != len(names):
+        raise VireidError(f"noise: expected one or more models of different names, got {', '.join(names) or None}")
+    total = len(names) * (1 + len(CORRUPTIONS) * len(STRENGTHS))
     done = 0
 
     def step() -> None:
@@ -99,18 +104,20 @@ def score_runs(
         if progress:
             progress(done, total)
 
-    return [_score_run(folder, data, out / "cells", gallery, step) for folder in folders]
+    return [
+        _score(load_model(source), name, data, out / "cells", gallery, step)
+        for source, name in zip(sources, names, strict=True)
+    ]
 
 
-def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step: Callable[[], None]) -> RunScores:
-    run = load_run(folder, default_device())
-    dataset = unseen(open_data(run.recipe.data, data, run.info["trial"] or 1, other=True), run.info)
-    if not dataset.test:
-        raise VireidError(f"{dataset.source}: {folder} was trained on all of it; score it on another data set")
+def _score(
+    model: Embedder, name: str, data: Path | None, cells: Path, gallery: bool, step: Callable[[], None]
+) -> RunScores:
+    dataset = unseen_by(model, open_test(model, data))
     settings = settings_for(dataset)
     settings = tuple(s for s in settings if s.official) or settings
-    name, key = folder.absolute().name, _key(run, dataset, gallery)
-    work = _Work(run, dataset, settings, gallery)
+    key = _key(model, dataset, gallery)
+    work = _Work(model, dataset, settings, gallery)
 
     def cell(kind: str, strength: int) -> dict[str, dict[str, float]]:
         path = cells / name / f"{kind.replace(' ', '-').lower()}-{strength}.json"
@@ -130,10 +137,10 @@ def _score_run(folder: Path, data: Path | None, cells: Path, gallery: bool, step
 
 
 class _Work:
-    """What the results of one run share; images are decoded and clean features made when the first one is missing."""
+    """State shared by the results of one model; images are decoded and clean features computed when first needed."""
 
-    def __init__(self, run: Run, dataset: Dataset, settings: tuple[Setting, ...], gallery: bool) -> None:
-        self._run, self._dataset, self._settings = run, dataset, settings
+    def __init__(self, model: Embedder, dataset: Dataset, settings: tuple[Setting, ...], gallery: bool) -> None:
+        self._model, self._dataset, self._settings = model, dataset, settings
         sides = [t.query for s in settings for t in s.trials]
         sides += [t.gallery for s in settings for t in s.trials] if gallery else []
         self._rows = np.unique(np.concatenate(sides))
@@ -141,41 +148,49 @@ class _Work:
 
     def scores(self, kind: str, strength: int) -> dict[str, dict[str, float]]:
         if self._clean is None:
-            store = open_pixels(self._dataset, self._dataset.test, self._run.recipe.data)
-            found = embed(self._run.network, store, self._dataset.test, precision=self._run.precision)
-            self._clean = store, found[FEATURES[0]]
+            store = open_pixels(self._dataset, self._dataset.test, self._model)
+            self._clean = store, self._embedded(store, self._dataset.test)
         store, features = self._clean
         if strength:
             features = self._corrupted(store, features, kind, strength)
-        means = {setting.name: evaluate(features, setting).mean for setting in self._settings}
+        means = {setting.name: score_setting(features, setting).mean for setting in self._settings}
         return {name: {number: mean[number] for number in NUMBERS} for name, mean in means.items()}
 
     def _corrupted(self, store: PixelStore, clean: Features, kind: str, strength: int) -> Features:
+        samples = [self._dataset.test[row] for row in self._rows]
+        corrupted = _Corrupted(store, self._rows, samples, kind, strength)
         embeddings = clean.embeddings.clone()
-        network = self._run.network
-        network.eval()
-        device = next(network.parameters()).device
-        modalities = clean.modalities.numpy()[self._rows]
-        for modality in Modality:
-            for rows in _batches(self._rows[modalities == modality]):
-                images = corrupt(store.batch(rows), kind, strength, modality, rows).to(device)
-                found = embed_batch(network, images, modality, precision=self._run.precision)[0]
-                embeddings[rows] = found[FEATURES[0]].cpu()
+        embeddings[self._rows] = self._embedded(corrupted, samples).embeddings
         return Features(embeddings, clean.identities, clean.cameras, clean.modalities)
 
+    def _embedded(self, store: PixelStore, samples: Sequence[Sample]) -> Features:
+        return embed_samples(self._model, store, samples)[self._model.kinds[0]]
 
-def _batches(rows: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+
+class _Corrupted(PixelStore):
+    """Some rows of a store, corrupted when they are asked for, one modality at a time."""
+
+    def __init__(self, store: PixelStore, rows: Rows, samples: Sequence[Sample], kind: str, strength: int) -> None:
+        self._store, self._rows, self._samples, self._how = store, rows, samples, (kind, strength)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, rows: Rows | Tensor) -> Tensor:
+        """See `PixelStore.batch`."""
+        index = np.asarray(rows)
+        clean = self._rows[index]
+        return corrupt(self._store.batch(clean), *self._how, self._samples[int(index[0])].modality, clean)
 
 
-def _key(run: Run, dataset: Dataset, gallery: bool) -> str:
-    facts: list[Any] = [model_fingerprint(run), run.precision, fingerprint(dataset), dataset.trial, gallery]
+def _key(model: Embedder, dataset: Dataset, gallery: bool) -> str:
+    facts: list[Any] = [model.fingerprint, model.precision, fingerprint(dataset), dataset.trial, gallery]
     facts += [getattr(corruptions, name) for name in CONSTANTS]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def noise_table(found: Sequence[RunScores]) -> ResultTable:
-    """One block per setting and number; rows are runs x corruptions and their mean, the curve."""
+    """Return a table with one block per setting and number; rows are runs x corruptions and their mean, the curve."""
     blocks = []
     for setting in found[0].clean:
         for number, title in NUMBERS.items():
@@ -199,7 +214,7 @@ def _rows(scores: RunScores, first: RunScores, setting: str, number: str) -> lis
 
 
 def _lines(scores: RunScores, setting: str, number: str) -> dict[str, list[float]]:
-    """Percent for clean and each strength: the mean first, then every corruption."""
+    """Return percentages for clean and each strength: the mean first, then every corruption."""
     clean = scores.clean[setting][number]
     lines = {"mean": scores.curve(setting, number)}
     lines |= {kind: [clean, *(v[number] for v in levels)] for kind, levels in scores.corrupted[setting].items()}
@@ -207,7 +222,7 @@ def _lines(scores: RunScores, setting: str, number: str) -> dict[str, list[float
 
 
 def noise_report(found: Sequence[RunScores]) -> dict[str, Any]:
-    """Everything as JSON types, numbers in percent."""
+    """Return everything as JSON types, with numbers in percent."""
     return {
         "data": found[0].data,
         "reference": found[0].run,

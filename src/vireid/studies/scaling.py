@@ -1,6 +1,6 @@
-"""`vireid scale`: what a search costs as the gallery and its number of identities grow, measured on random features.
+"""`vireid scale`: the cost of a search as the gallery and its number of identities grow, measured on random features.
 
-Every measurement has a process of its own, whose peak memory is then that of one stage and one size.
+Every measurement runs in its own process, whose peak memory is then that of one stage and one size.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 IMAGES = (4, 20, 100, 500)
-"""Gallery images per identity; the number of identities is the gallery's size divided by these."""
+"""Gallery images per identity; the number of identities is the gallery size divided by this."""
 USUAL_IMAGES = 20
 DIMENSIONS = 2048
 QUERIES = 500
@@ -45,8 +45,8 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """``seconds`` of a ``stage`` for all ``queries``; ``peak`` is the most memory its process held, ``before`` the most
-    it had held when libraries and vectors were in place, both in GiB."""
+    """One measurement: ``seconds`` of a ``stage`` for all ``queries``; ``peak`` is the peak memory of its process,
+    ``before`` the peak once libraries and vectors were loaded, both in GiB."""
 
     stage: str
     gallery: int
@@ -79,10 +79,10 @@ def plan(sizes: Sequence[int], largest: int) -> list[tuple[str, int, int]]:
 def measure_all(
     cases: Sequence[tuple[str, int, int]], cells: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[Measurement]:
-    """Measure the cases of `plan`, one process after the other; what the folder ``cells`` keeps is not measured again.
+    """Measure the cases of `plan`, one process after the other; results in the folder ``cells`` are not measured again.
 
     Raises:
-        VireidError: a process that failed, mostly for lack of memory, or a kept result that is none.
+        VireidError: a process failed, mostly for lack of memory, or a saved result is invalid.
     """
     found = []
     for stage, size, identities in cases:
@@ -99,18 +99,20 @@ def measure_all(
 
 
 def in_own_process(stage: str, size: int, identities: int) -> dict[str, Any]:
-    """Run `measure` in a process of its own."""
+    """Run `measure` in its own process."""
     command = [sys.executable, "-m", "vireid.studies.scaling", stage, str(size), str(identities)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}; is there enough memory?"]
+        reason = done.stderr.strip().splitlines()[-1:] or [
+            f"exited with status {done.returncode}; is there enough memory?"
+        ]
         raise VireidError(f"scale: {stage} of {size} vectors: {reason[0]}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def measure(stage: str, size: int, identities: int) -> Measurement:
-    """Do one stage on ``size`` gallery vectors and `QUERIES` queries, in this process."""
+    """Run one stage on ``size`` gallery vectors and `QUERIES` queries in this process."""
     features, people = clusters(size + QUERIES, identities)
     query, gallery = features[:QUERIES], features[QUERIES:]
     labels = Labels(people, torch.ones_like(people))
@@ -152,7 +154,7 @@ def write_scale(out: Path, found: Sequence[Measurement]) -> None:
 
 
 def scale_figure(found: Sequence[Measurement]) -> Figure:
-    """Draw seconds and peak memory over the gallery's size, and seconds over the identities of the largest gallery."""
+    """Draw seconds and peak memory over the gallery size, and seconds over the identities of the largest gallery."""
     largest = max(one.gallery for one in found)
     growing = [one for one in found if one.identities == one.gallery // USUAL_IMAGES]
     whole = sorted((one for one in found if one.gallery == largest), key=lambda one: one.identities)
@@ -179,7 +181,7 @@ def _lines(
         axes.loglog([x(one) for one in ones], [y(one) for one in ones], marker="o", markersize=3, label=label,
                     color=PALETTE[number], linestyle=DASHES[number])  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:,g}")  # the usual powers need parsed mathematics
+        axis.set_major_formatter(lambda value, _: f"{value:,g}")  # the usual powers of ten need math text
         axis.set_minor_formatter(lambda *_: "")
     axes.grid()
 

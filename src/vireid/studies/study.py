@@ -1,4 +1,4 @@
-"""One study in one place: opened by several processes, its trials counted, those of dead processes queued again."""
+"""Storage of a study: opening it from several processes, counting its trials, queueing those of dead processes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ HEARTBEAT_SECONDS = 60
 
 
 def counts(study: optuna.Study) -> tuple[int, int]:
-    """Trials that are done, one whose training failed among them, and trials that run."""
+    """Return the number of finished trials, including those whose training failed, and of running ones."""
     states = [(t.state.name, "error" in t.user_attrs) for t in study.get_trials(deepcopy=False)]
     done = sum(name in ("COMPLETE", "PRUNED") or (name == "FAIL" and failed) for name, failed in states)
     return done, sum(name == "RUNNING" for name, _ in states)
 
 
 def release_dead(study: optuna.Study, folder: Path, local: bool) -> None:
-    """Queue the trials of killed processes again. A study in a file has no heartbeat: a free lock tells."""
+    """Queue the trials of killed processes again. A study in a file has no heartbeat: a free lock reveals them."""
     import optuna
 
     if not local:
@@ -40,13 +40,13 @@ def release_dead(study: optuna.Study, folder: Path, local: bool) -> None:
 
 
 def open_study(place: str, key: str) -> optuna.Study:
-    """Open or make the study at ``place``, a file or an SQLAlchemy URL.
+    """Open or create the study at ``place``, a file or an SQLAlchemy URL.
 
     Args:
-        key: what the study has to be of; another one's is refused.
+        key: hash of settings and data; a study with another key is refused.
 
     Raises:
-        VireidError: it cannot be opened, or is of another key.
+        VireidError: it cannot be opened, or has another key.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend
@@ -69,19 +69,19 @@ def open_study(place: str, key: str) -> optuna.Study:
             sampler=optuna.samplers.TPESampler(constant_liar=True),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
         )
-    except Exception as error:  # whatever a driver or a damaged file leads to
+    except Exception as error:  # whatever a driver or a damaged file raises
         reason = " ".join(str(error).split())[:120].replace(place, shown)
         raise VireidError(f"storage {shown}: cannot be opened as a study ({reason}); give another --storage") from None
     if study.user_attrs.get("key", key) != key or (study.trials and not study.user_attrs):
         raise VireidError(
-            f"storage {shown}: holds the study of another recipe or data set; give another --storage or --out"
+            f"storage {shown}: holds a study of another recipe or data set; give another --storage or --out"
         )
     study.set_user_attr("key", key)
     return study
 
 
 def lock(path: Path, wait: bool = True) -> IO[str]:
-    """Return the open file that holds the lock; without ``wait`` raises `BlockingIOError` where another has it."""
+    """Return the open file that holds the lock; without ``wait``, raise `BlockingIOError` if another process has it."""
     file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

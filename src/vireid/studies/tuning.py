@@ -1,4 +1,4 @@
-"""`vireid tune`: searching a recipe's settings on held-out training identities, one study for several processes."""
+"""`vireid tune`: searching a recipe's settings on held-out training identities, with several processes on one study."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import optuna
 
 SHARE = 0.2
-"""Of the training identities, held out for the search where the recipe itself holds out none."""
+"""Share of the training identities held out for the search if the recipe itself holds out none."""
 POLL_SECONDS = 1.0
 ENOUGH = 4
 """Finished trials below which importances are not estimated."""
@@ -41,7 +41,7 @@ ENOUGH = 4
 
 @dataclass(frozen=True)
 class Search:
-    """What all trials have in common: recipe ``name`` with ``overrides`` is ``base``, trained on ``dataset``."""
+    """Settings that all trials share: recipe ``name`` with ``overrides`` is ``base``, trained on ``dataset``."""
 
     name: str
     overrides: tuple[str, ...]
@@ -55,7 +55,7 @@ class Search:
         return self.base.training.validation or SHARE
 
     def key(self) -> str:
-        """Hash that is equal for equal settings and data."""
+        """Hash of settings and data."""
         parts = [settings(self.base), self.base.training.seed, self.share, fingerprint(self.dataset)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -70,27 +70,29 @@ def tune(
 ) -> Path:
     """Search until the study has ``trials`` trials and return the best recipe, ``out/best.yaml``.
 
-    A trial is pruned after an epoch whose best mAP so far lies below the median of the others. Equal calls, one after
-    another or at once, work on one study. Test images are never read: the trials get a data set without them.
+    A trial is pruned after an epoch at which its best mAP so far is below the median of the others. Equal calls, in
+    sequence or at the same time, work on one study. Test images are never read: the trials get a data set without them.
 
     Args:
-        storage: the study's file, by default ``out/study.log``, or an SQLAlchemy URL.
+        storage: the file of the study, by default ``out/study.log``, or an SQLAlchemy URL.
 
     Raises:
         VireidError: optuna or matplotlib is missing, a bad recipe or data set, a study of other settings, no result.
-        KeyboardInterrupt: stopped by the user; the same call goes on and repeats the trial.
+        KeyboardInterrupt: stopped by the user; the same call resumes and repeats the trial.
     """
     try:
         import optuna
     except ImportError:
         raise VireidError(
-            "optuna is not installed and tune needs it: install with pip install 'vireid[tune]'"
+            "tune needs optuna, which is not installed: install with pip install 'vireid[tune]'"
         ) from None
     if trials < 1:
         raise VireidError(f"trials: expected 1 or more, got {trials}")
     base = load_recipe(recipe, overrides)
     search = Search(recipe, tuple(overrides), base, replace(open_data(base.data, data, 1), test=()), out)
-    split_training(search.dataset, base.data.holdout, search.share, base.training.seed)  # too few: before any trial
+    split_training(
+        search.dataset, base.data.holdout, search.share, base.training.seed
+    )  # fails before any trial if there are too few
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeat, PED-ANOVA
     try:
@@ -107,7 +109,7 @@ def tune(
 
 
 def suggest(trial: optuna.Trial, search: Search) -> list[str]:
-    """Return one point of the search space as overrides: fields that the recipe uses and the user has not fixed."""
+    """Return one point of the search space as overrides of the fields that the recipe uses and the user has not set."""
     base = search.base
     fixed = {o.partition("=")[0].strip() for o in search.overrides}
     chosen: dict[str, Any] = {}
@@ -138,9 +140,9 @@ def suggest(trial: optuna.Trial, search: Search) -> list[str]:
 
 
 def _next_trial(search: Search, study: optuna.Study, trials: int, local: bool) -> bool:
-    """Run one trial, or wait for those of other processes; False when the study has all its trials."""
+    """Run one trial, or wait for those of other processes; return False once the study has all its trials."""
     outer = lock(search.out / ".lock")  # until the trial is counted as running and holds its own lock
-    held: list[IO[str]] = []  # until optuna has written its end: others take a running trial without a lock for dead
+    held: list[IO[str]] = []  # until optuna records the end: a running trial without a lock counts as dead
     try:
         release_dead(study, search.out / "trials", local)
         finished, running = counts(study)
@@ -161,7 +163,7 @@ def _objective(search: Search, begun: Callable[[], None], held: list[IO[str]]) -
         import optuna
 
         folder = search.out / "trials" / str(trial.number)
-        held.append(lock(folder.with_suffix(".lock")))  # goes with the process, however it ends
+        held.append(lock(folder.with_suffix(".lock")))  # released when the process ends, however it ends
         begun()
         best: list[float] = []
 

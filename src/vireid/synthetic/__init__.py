@@ -1,9 +1,9 @@
-"""A synthetic day-and-night set: people of analytic 3D primitives before visible, near-infrared and thermal cameras.
+"""A synthetic day-and-night set: people built from 3D primitives, seen by visible, near-infrared and thermal cameras.
 
-``identity`` says who someone is, ``view`` how a camera meets them, ``figure`` dresses them in primitives,
-``raster`` finds what each ray hits, ``shade`` lights it and ``renderer`` makes pictures of it. ``settings`` says what a
-data set is to be, ``plans`` which images and lists it has, ``attributes`` what they show, ``tree`` makes it and
-``standards`` names the sets that are the same for everybody.
+``identity`` decides who a person is, ``view`` how a camera sees them, ``figure`` dresses them in primitives,
+``raster`` finds what each ray hits, ``shade`` lights it and ``renderer`` turns it into pictures. ``settings`` describes
+a data set, ``plans`` its images and lists, ``attributes`` what they show; ``tree`` writes it to disk and ``standards``
+names the sets that are the same for everybody.
 """
 
 from vireid.difficulty import Difficulty

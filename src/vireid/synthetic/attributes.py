@@ -1,7 +1,7 @@
-"""Ground truth in words and numbers: what a person wears and how a camera met them.
+"""Ground truth in words and numbers: what a person wears and how a camera sees them.
 
-``attributes.csv``, at the root of a rendered set, has one line for each image: its path, identity, camera and spectrum,
-then `describe` of the person, then `describe_view` of the view.
+``attributes.csv``, at the root of a rendered set, has one line per image: its path, identity, camera and spectrum, then
+`describe` of the person, then `describe_view` of the view.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ BOTTOMS_NAMES = (
 LEATHER_NAMES = ("black", "brown", "tan", "white", "grey", "red")
 SKIN_NAMES = ("very light", "light", "medium", "brown", "dark")
 HAIR_NAMES = ("black", "dark brown", "brown", "blond", "grey")
-SIDES = ("front", "right", "back", "left")  # of the person, that the camera sees at 0, 90, 180 and 270 degrees
+SIDES = ("front", "right", "back", "left")  # side of the person that the camera sees at 0, 90, 180 and 270 degrees
 
 
 def describe(person: Identity) -> Labels:
-    """Return a person's attributes. Build and gait are factors on the average body, lengths shares of arm and leg.
+    """Return a person's attributes. Build and gait are factors on the average body; lengths are shares of arm and leg.
 
-    Colours are the palettes' common names in visible light; what is not worn has an empty colour.
+    Colours are the common names of the palettes in visible light; the colour of an item not worn is empty.
     """
     build, gait = asdict(person.build), asdict(person.gait)
     return {
@@ -69,11 +69,11 @@ def describe(person: Identity) -> Labels:
 
 
 def describe_view(view: View) -> Labels:
-    """Return how a camera met the person.
+    """Return how a camera sees the person.
 
-    ``facing`` is the side of the person that shows, ``facing_deg`` by how much they turned from the camera (0 to 359,
-    90 when they walk to the picture's right); ``crop_*`` the detector's error (right, down and scale, as shares of the
-    crop's height); ``resolution`` the sensor's rows per row of the picture.
+    ``facing`` is the visible side of the person, ``facing_deg`` how far they are turned from the camera (0 to 359, 90
+    when they walk to the right of the picture); ``crop_*`` is the detector's error (right, down and scale, as shares of
+    the crop's height); ``resolution`` is the number of sensor rows per row of the picture.
     """
     turn = math.degrees(view.yaw + math.atan2(*view.place))
     right, down, scale = view.crop
@@ -91,12 +91,12 @@ def describe_view(view: View) -> Labels:
 
 
 def agreement(first: Labels, second: Labels) -> float:
-    """Return the share of equal attributes of two people: what a matcher that sees everything would compare."""
+    """Return the share of attributes that are equal in two people, as a matcher that sees everything would."""
     return sum(second[name] == value for name, value in first.items()) / len(first)
 
 
 def label_rows(settings: SyntheticSet, shots: Iterable[Shot]) -> Iterator[Labels]:
-    """Give the line of ``attributes.csv`` for each of a set's images."""
+    """Yield the line of ``attributes.csv`` for each image of a set."""
 
     @cache
     def who(identity: int) -> Labels:
@@ -116,7 +116,7 @@ def label_rows(settings: SyntheticSet, shots: Iterable[Shot]) -> Iterator[Labels
 
 
 def label_table(rows: Iterable[Labels]) -> bytes:
-    """Return ``attributes.csv`` of these lines, sorted by path."""
+    """Return the contents of ``attributes.csv`` with these lines, sorted by path."""
     lines = sorted(rows, key=lambda row: row["path"])
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
@@ -138,7 +138,7 @@ def _worn(worn: bool, material: Material) -> str:
 
 
 def _named(material: Material, palette: tuple[Colour, ...], names: tuple[str, ...]) -> str:
-    """Return the name of the palette's colour next to a material's visible one, on the scale that dyes are drawn on."""
+    """Return the name of the palette colour nearest to a material's visible one, on the scale used to draw dyes."""
 
     def apart(index: int) -> float:
         return sum(

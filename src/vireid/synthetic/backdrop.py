@@ -1,6 +1,6 @@
-"""What lies behind people: every camera's own floor and wall.
+"""The background: the floor and wall of each camera.
 
-Backdrops depend on the site's seed and the camera, never on identities.
+Backdrops depend on the seed of the site and the camera, never on identities.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from vireid.synthetic.geometry import Window
 from vireid.synthetic.identity import stream
 from vireid.synthetic.view import View
 
-SIDE = 64  # cells of a texture's side; it repeats beyond
+SIDE = 64  # cells along each side of a texture, which repeats beyond
 CELL = 0.12  # metres
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """Floor and wall as the pixels of a batch see them.
+    """Floor and wall as seen by the pixels of a batch.
 
     ``surface`` (bands, n, h, w): bands of `textures`; ``on_floor`` (n, h, 1) bool, else on the wall; ``point``: x
     (n, h, w), y and z (n, h, 1) in the world, metres; ``depth`` (n, h, 1) along the camera's axis, metres;
@@ -41,8 +41,8 @@ class Backdrop:
 
 @lru_cache(maxsize=64)
 def textures(seed: int, number: int) -> npt.NDArray[np.float32]:
-    """Return floor and wall (2, 64, 64, 5) of a camera: reflectances of red, green, blue and near infrared, and a
-    share in [0, 1] that tells how warm each spot is."""
+    """Return floor and wall (2, 64, 64, 5) of a camera: reflectances of red, green, blue and near infrared, and the
+    warmth of each spot as a share in [0, 1]."""
     rng = stream(seed, 4, number)
     floor, wall = _paint(rng, rng.uniform(0.35, 0.6)), _paint(rng, rng.uniform(0.45, 0.75))
     tile = int(rng.choice([4, 8, 16]))
@@ -58,7 +58,7 @@ def textures(seed: int, number: int) -> npt.NDArray[np.float32]:
 
 
 def _paint(rng: np.random.Generator, level: float) -> npt.NDArray[np.float64]:
-    """A mottled surface of one colour and one warmth, on a perceptual scale."""
+    """Return a mottled surface of one colour and one warmth, on a perceptual scale."""
     colour = np.append(level + rng.uniform(-0.035, 0.035, size=4), rng.uniform(0.35, 0.65))
     coarse = np.repeat(np.repeat(rng.uniform(-1, 1, (8, 8)), 8, axis=0), 8, axis=1)
     grain = 0.02 * coarse + 0.02 * rng.uniform(-1, 1, (SIDE, SIDE))
@@ -73,7 +73,7 @@ def backdrop(
     bands: slice,
     device: torch.device,
 ) -> Backdrop:
-    """Look past the people: intersect the pixels' rays with floor and wall. ``bands`` picks from `textures`."""
+    """Intersect the rays of the pixels with floor and wall, behind the people. ``bands`` selects from `textures`."""
 
     def each(values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=device).float()[:, None, None]
@@ -83,7 +83,7 @@ def backdrop(
     v = each([w.top for w in windows]) + each([w.height / rows for w in windows]) * _centres(rows, device)[:, None]
     sine, cosine = each([math.sin(c.pitch) for c in cameras]), each([math.cos(c.pitch) for c in cameras])
     stand, wall = each([c.height for c in cameras]), each([c.wall for c in cameras])
-    # the ray's y and z in the world: the same all along a row
+    # y and z of the ray in the world: constant along a row
     forward, fall = cosine - v * sine, -sine - v * cosine
     to_wall = wall / forward
     to_floor = torch.where(fall < -1e-3, stand / -fall.clamp(max=-1e-3), 1e9)
@@ -104,7 +104,7 @@ def _centres(count: int, device: torch.device) -> Tensor:
 def interpolate(table: Tensor, first: Tensor, across: Tensor, along: Tensor) -> Tensor:
     """Interpolate between the four cells around (across, along) of texture ``first``; textures repeat.
 
-    ``table`` (bands, textures * 4096), the rest of any one shape, gives (bands, that shape).
+    ``table`` has the shape (bands, textures * 4096), the others share one shape; the result is (bands, that shape).
     """
     left, low = across.floor(), along.floor()
     right_share, high_share = across - left, along - low

@@ -41,7 +41,7 @@ def _backpack(w: Wearer) -> None:
 
 
 def _shoulder_bag(w: Wearer) -> None:
-    """A bag at one hip; its strap runs over breast and back to the other shoulder."""
+    """Add a bag at one hip; its strap runs over chest and back to the other shoulder."""
     cloth = plain(w.person.bag_colour, BAG)
     side = float(w.person.bag_side)
     hip = max(w.hip, w.size.waist_width) + w.person.thickness
@@ -59,7 +59,7 @@ def _shoulder_bag(w: Wearer) -> None:
 
 
 def _over_shoulder(w: Wearer, x: float) -> list[Point]:
-    """Return the way over a shoulder, from the breast to the back."""
+    """Return the path over a shoulder, from chest to back."""
     dome = 0.05 + w.person.thickness + 0.004 + STRAP
     broad = w.size.chest_width + w.person.thickness + 0.004 + STRAP
     top = w.pose.chest[2] + dome * (1.0 - (x / broad) ** 2) ** 0.5
@@ -69,7 +69,7 @@ def _over_shoulder(w: Wearer, x: float) -> list[Point]:
 
 
 def _strap(w: Wearer, path: list[Point], cloth: Surface) -> None:
-    """Add a flat band along ``path``; it lies on the body, whose surface faces forwards, backwards or up there."""
+    """Add a flat band along ``path`` on the body, whose surface there faces forwards, backwards or upwards."""
     for start, end in pairwise(path):
         w.shapes.tube(start, end, 0.019, 0.019, cloth, flat=0.5, overlap=0.006)
 

@@ -1,4 +1,4 @@
-"""The skeleton: a person's measures, and where the joints are at one phase of the walk.
+"""The skeleton: the measurements of a person, and the positions of the joints at one phase of the walk.
 
 Body frame: x to the person's right, y forward, z up, metres; the origin is on the ground below the pelvis.
 """
@@ -141,8 +141,8 @@ def walk(person: Identity, size: Measures, phase: float, stride: float) -> Pose:
 
 
 def _leg(size: Measures, phase: float, swing: float, side: float, toes: float) -> tuple[Limb, Point, float]:
-    """Return one leg, its foot's direction and the height of its lowest point, before the body is put on
-    the ground."""
+    """Return one leg, the direction of its foot and the height of its lowest point, before the body is put
+    on the ground."""
     thigh = 0.05 + swing * math.cos(phase)
     knee = 0.08 + 1.5 * swing * max(0.0, math.cos(phase - 4.45)) ** 2  # bends while the leg swings through
     foot = 0.7 * swing * max(0.0, math.cos(phase)) ** 3 - 1.4 * swing * max(0.0, math.cos(phase - 3.8)) ** 2
@@ -162,7 +162,7 @@ def _leg(size: Measures, phase: float, swing: float, side: float, toes: float) -
 
 
 def _arm(person: Identity, size: Measures, phase: float, swing: float, side: float, lean: float) -> Limb:
-    """Return one arm, spread as far as the hips, the clothes and a bag at that side need."""
+    """Return one arm, spread as far as the hips, the clothes and a bag on that side require."""
     clothes = person.thickness
     root_x = size.chest_width + 0.3 * size.arm_radius + 0.5 * clothes
     widest = (

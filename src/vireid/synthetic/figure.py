@@ -1,4 +1,4 @@
-"""A dressed person in one pose, as primitives: trunk, limbs and the cut of the garments over them."""
+"""A dressed person in one pose, as primitives: trunk, limbs and the garments over them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from vireid.synthetic.identity import Identity, Lower
 from vireid.synthetic.shapes import CLOSED, LEFT, Shapes
 from vireid.synthetic.wearer import SHOE, THIN, Surface, Wearer, between, lerp, norm, plain, shift
 
-LAP = 0.012  # by how much neighbouring shells of the trunk overlap, metres
-OPEN = 0.72  # a coat stands open where its front reaches farther forward than this share of its depth
+LAP = 0.012  # overlap of neighbouring shells of the trunk, metres
+OPEN = 0.72  # a coat is open where its front reaches farther forward than this share of its depth
 
 
 def dress(person: Identity, phase: float, stride: float) -> Shapes:
@@ -43,7 +43,7 @@ def _torso(w: Wearer) -> None:
 
 
 def _trunk(w: Wearer, surface: Surface, cloth: float, front: float) -> None:
-    """Shells ``cloth`` metres outside the body from the hips to the shoulder line, cut open beyond
+    """Add shells ``cloth`` metres outside the body from the hips to the shoulder line, cut open beyond
     ``front``."""
     size, pose = w.size, w.pose
     hip, waist, chest = w.hip + cloth, size.waist_width + cloth, size.chest_width + cloth
@@ -82,7 +82,7 @@ def _skirt(w: Wearer) -> None:
 
 
 def _skirt_sizes(w: Wearer) -> tuple[float, float, float, float]:
-    """Return a skirt's length below the hip joints, half width there, depth by width and half width at its end."""
+    """Return a skirt's length below the hip joints, half width there, depth / width, and half width at its end."""
     length = w.person.lower_length * 0.9 * (w.size.thigh + w.size.shin)
     cloth = (THIN if w.person.open_coat else w.person.thickness) + 0.01  # over the shirt
     hip, depth = w.hip + cloth, w.depth + cloth
@@ -90,7 +90,7 @@ def _skirt_sizes(w: Wearer) -> tuple[float, float, float, float]:
 
 
 def _flare(w: Wearer, drop: float, width: float, depth: float) -> float:
-    """By how much an ellipse must grow to hold both legs, ``drop`` metres below the hip joints."""
+    """Return how much an ellipse must grow to contain both legs, ``drop`` metres below the hip joints."""
     need = 1.02
     radius = w.size.thigh_radius * w.person.lower_width + 0.012
     for leg in w.pose.legs:

@@ -1,4 +1,4 @@
-"""From people and views to rays: what each camera sees, as numbers per primitive, in NumPy float64."""
+"""From people and views to rays: the input of the ray tracer, per primitive, in NumPy float64."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vireid.synthetic.shapes import Array, Frames, Point, Shapes, corners, frame
 from vireid.synthetic.view import View
 from vireid.types import VireidError
 
-ROWS = 2  # of samples per pixel
-NEAR = 0.3  # metres; the tracer relies on nothing being behind the camera
+ROWS = 2  # sample rows per pixel
+NEAR = 0.3  # metres; the tracer requires that nothing is behind the camera
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Window:
-    """One image's piece of the image plane, with its camera in the person's body frame.
+    """The part of the image plane that one image covers, with its camera in the person's body frame.
 
     Image plane coordinates are in units of the focal length, u to the right and v down; a ray's direction is
     ``right * u + down * v + forward``. ``sun`` points to the light.
@@ -44,10 +44,10 @@ class Window:
 class Scene:
     """All primitives of a batch, one row each, grouped by image.
 
-    ``image`` (p,): which image a primitive belongs to; ``body`` (p,): False for what is not the person;
-    ``rays`` (p, 3, 3): columns take (sample column, half more in odd rows; sample row; 1) to a ray's
-    direction in the primitive's frame; ``origin`` (p, 3): the camera there; ``light`` (p, 3, 3): rows are
-    1 / scale, the direction to the sun and up, there; ``surface`` (p, 17): see ``materials.texture``;
+    ``image`` (p,): the image that a primitive belongs to; ``body`` (p,): True if it is part of the person;
+    ``rays`` (p, 3, 3): columns map (sample column, half more in odd rows; sample row; 1) to a ray's
+    direction in the primitive's frame; ``origin`` (p, 3): the camera in that frame; ``light`` (p, 3, 3): rows are
+    1 / scale, the direction to the sun and up, in that frame; ``surface`` (p, 17): see ``materials.texture``;
     ``box`` (p, 4): first and last + 1 sample column, then row.
     """
 
@@ -65,8 +65,8 @@ class Scene:
 def build(people: Sequence[Identity], views: Sequence[View], height: int, width: int) -> Scene:
     """Lay out a batch of images of ``height`` x ``width`` pixels, which have ``2 * height`` x ``width`` samples.
 
-    A pixel's two samples lie a quarter from its middle, one left and up, the other right and down, so that upright and
-    level edges are both softened: the samples of odd rows are half a column to the right.
+    The two samples of a pixel lie a quarter pixel from its centre, one up and left, the other down and right, so that
+    vertical and horizontal edges are both antialiased: the samples of odd rows are half a column to the right.
     """
     shapes = Shapes()
     body: list[bool] = []
@@ -140,13 +140,13 @@ def _camera(view: View) -> Window:
 
 
 def _into_body(view: View, x: float, y: float) -> tuple[float, float]:
-    """Turn a level vector from the world into the frame of the view's person."""
+    """Turn a horizontal vector from the world into the frame of the view's person."""
     ahead = (math.sin(view.yaw), -math.cos(view.yaw))  # the person's facing direction on the ground
     return x * ahead[1] - y * ahead[0], x * ahead[0] + y * ahead[1]
 
 
 def _bounds(cameras: list[Window], points: Array, owner: Integers) -> Array:
-    """Return (p, 4): least and greatest u, then v, of each primitive's box on the image plane."""
+    """Return (p, 4): smallest and largest u, then v, of each primitive's box on the image plane."""
     origin, right, down, forward = (
         np.array([getattr(camera, name) for camera in cameras])[owner][:, None, :]
         for name in ("origin", "right", "down", "forward")
@@ -154,7 +154,9 @@ def _bounds(cameras: list[Window], points: Array, owner: Integers) -> Array:
     ray = points - origin
     depth = _sum(ray * forward)
     if depth.min() < NEAR:
-        raise VireidError(f"views: everything must be {NEAR} m or more before the camera, got {depth.min():.2f} m")
+        raise VireidError(
+            f"views: expected everything {NEAR} m or more in front of the camera, got {depth.min():.2f} m"
+        )
     u, v = _sum(ray * right) / depth, _sum(ray * down) / depth
     return np.stack([u.min(axis=1), u.max(axis=1), v.min(axis=1), v.max(axis=1)], axis=1)
 
@@ -164,7 +166,7 @@ def _crop(camera: Window, view: View, bounds: Array, aspect: float) -> Window:
     left, right = float(bounds[:, 0].min()), float(bounds[:, 1].max())
     top, bottom = float(bounds[:, 2].min()), float(bounds[:, 3].max())
     aside, below, scale = view.crop
-    height = max(bottom - top, (right - left) / aspect) * scale  # arms and legs swing as wide as they like
+    height = max(bottom - top, (right - left) / aspect) * scale  # wide enough for swinging arms and legs
     focal = view.camera.focal
     height = math.floor(height * focal + 0.5) / focal
     width = height * aspect
@@ -192,7 +194,7 @@ def _surround(figure: Shapes, view: View) -> None:
 
 
 def _put(figure: Shapes, thing: Shapes, view: View, place: tuple[float, float], yaw: float) -> None:
-    """Add ``thing``, which stands at ``place`` and faces ``yaw``, to the ``figure`` of the view's person."""
+    """Add ``thing``, standing at ``place`` and facing ``yaw``, to the ``figure`` of the view's person."""
     cosine, sine = math.cos(yaw - view.yaw), math.sin(yaw - view.yaw)
     x, y = _into_body(view, place[0] - view.place[0], place[1] - view.place[1])
     for row in thing.rows:
@@ -208,5 +210,5 @@ def _sum(values: Array) -> Array:
 
 
 def _turn(frame: Array, vectors: Array) -> Array:
-    """Multiply (p, 3, 3) matrices with (p, 3) vectors, summing in a fixed order."""
+    """Multiply (p, 3, 3) matrices by (p, 3) vectors, summing in a fixed order."""
     return _sum(frame * vectors[:, None, :])

@@ -7,7 +7,7 @@ from vireid.synthetic.wearer import HAIR, HAT, Surface, Wearer, plain, shift
 
 
 def dress_head(w: Wearer) -> None:
-    """Add the head with neck and nose, and what grows or sits on it."""
+    """Add the head with neck and nose, and the hair, hat or hood on it."""
     width, depth, tall = w.size.head
     head, neck = w.pose.head, w.pose.neck
     w.shapes.tube(shift(neck, z=-0.06), head, 1.1 * w.size.neck_radius, 0.9 * w.size.neck_radius, w.face)
@@ -26,10 +26,9 @@ def dress_head(w: Wearer) -> None:
 
 
 def _cap(w: Wearer, grow: float, back: float, rise: float, surface: Surface, cut: float) -> None:
-    """A shell around the skull, ``grow`` times its size and moved back and up by shares of it.
+    """Add a shell around the skull, ``grow`` times its size and moved back and up by shares of it.
 
-    Where it dips into the face it leaves the face bare; below ``cut`` half heights from its middle it is
-    cut off.
+    Where it dips into the face, the face stays bare; it is cut off ``cut`` half heights from its middle.
     """
     width, depth, tall = w.size.head
     centre = shift(w.pose.head, y=-back * depth, z=rise * tall)

@@ -1,4 +1,4 @@
-"""Who a synthetic person is: everything that stays the same from camera to camera and from day to night."""
+"""The identity of a synthetic person: everything that stays the same across cameras and between day and night."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class Build:
 
 @dataclass(frozen=True)
 class Gait:
-    """How someone walks: factors on the average ``stride`` and arm ``swing`` (1.0), by how much the arms ``lag`` behind
-    the legs and how far the ``toes`` point outwards (radians)."""
+    """How someone walks: factors on the average ``stride`` and arm ``swing`` (1.0), how far the arms ``lag`` behind the
+    legs and how far the ``toes`` point outwards (radians)."""
 
     stride: float
     swing: float
@@ -88,7 +88,7 @@ class Gait:
 
 @dataclass(frozen=True)
 class Identity:
-    """One synthetic person. Lengths are metres; ``sleeve`` and ``lower_length`` are shares of the arm and
+    """One synthetic person. Lengths are in metres; ``sleeve`` and ``lower_length`` are shares of the arm and
     the leg."""
 
     build: Build
@@ -117,22 +117,22 @@ class Identity:
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:
-    """Return the random numbers that belong to ``key``, whatever else has been drawn before."""
+    """Return the random generator that belongs to ``key``, independent of anything drawn before."""
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
 
 
 def sample_identity(seed: int, number: int, difficulty: Difficulty | float = 0.3) -> Identity:
     """Draw person ``number`` (0 or more) of the population ``seed``.
 
-    The dial's part ``lookalikes`` narrows the range of builds, makes people dress alike, makes patterns vanish in the
-    near infrared and loosens the tie between a dye's lightness there and by day. Raises ``VireidError`` when the dial
-    is out of range.
+    The dial's part ``lookalikes`` narrows the range of builds, makes people dress alike, makes patterns vanish in near
+    infrared and weakens the link between a dye's lightness there and in visible light. Raises ``VireidError`` if the
+    dial is out of range.
     """
     return _Wardrobe(stream(seed, 0, number), dial(difficulty).lookalikes).dress()
 
 
 def sample_stranger(seed: int, key: tuple[int, ...], difficulty: Difficulty | float = 0.3) -> Identity:
-    """Draw a passer-by, dressed like the population ``seed`` but none of its numbered people."""
+    """Draw a passer-by, dressed like the population ``seed`` but not one of its numbered people."""
     return _Wardrobe(stream(seed, 8, *key), dial(difficulty).lookalikes).dress()
 
 
@@ -157,7 +157,7 @@ class _Wardrobe:
 
     def garment(self, palette: tuple[Colour, ...], patterns: tuple[Pattern, ...], plain: float) -> Garment:
         base, accent = self.cloth(palette), self.cloth(palette)
-        if self.chance(self.vanish):  # two dyes that the near infrared cannot tell apart
+        if self.chance(self.vanish):  # two dyes that look the same in near infrared
             accent = Material(accent.colour, base.infrared)
         pattern = patterns[int(self.rng.integers(len(patterns)))]
         if self.chance(plain + (1.0 - plain) * self.alike):

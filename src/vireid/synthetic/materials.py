@@ -1,4 +1,4 @@
-"""Materials and garments: what a surface reflects in visible light and, separately, in the near infrared."""
+"""Materials and garments: what a surface reflects in visible light and, separately, in near infrared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vireid.types import Modality
 
 Colour = tuple[float, float, float]
 
-# Common clothing colours as sRGB values in [0, 1]; `dye` moves each a little, so two reds are not one red.
+# Common clothing colours as sRGB values in [0, 1]; `dye` varies each a little, so two reds are not the same red.
 CLOTH: tuple[Colour, ...] = (
     (0.10, 0.10, 0.11), (0.24, 0.24, 0.26), (0.52, 0.52, 0.54), (0.88, 0.88, 0.86), (0.13, 0.18, 0.34),
     (0.24, 0.36, 0.60), (0.55, 0.72, 0.88), (0.70, 0.14, 0.16), (0.86, 0.45, 0.50), (0.20, 0.44, 0.26),
@@ -27,7 +27,7 @@ LEATHER: tuple[Colour, ...] = (
     (0.10, 0.10, 0.11), (0.28, 0.18, 0.12), (0.50, 0.34, 0.20), (0.88, 0.88, 0.86), (0.52, 0.52, 0.54),
     (0.62, 0.20, 0.18),
 )  # fmt: skip
-COMMON_CLOTH = 5  # look-alikes wear one of a palette's first five
+COMMON_CLOTH = 5  # look-alikes wear one of the first five colours of a palette
 SKIN: tuple[Colour, ...] = (
     (0.93, 0.76, 0.66),
     (0.85, 0.65, 0.52),
@@ -45,7 +45,7 @@ HAIR: tuple[Colour, ...] = (
 
 
 class Spectrum(enum.Enum):
-    """What a camera sees by: daylight, its own near-infrared lamp, or the warmth of things."""
+    """What a camera records: daylight, the light of its own near-infrared lamp, or heat."""
 
     VISIBLE = "visible"
     NEAR = "near"
@@ -70,7 +70,7 @@ class Pattern(enum.Enum):
 
 @dataclass(frozen=True)
 class Material:
-    """Linear reflectances in [0, 1]: three for visible light, one for the near infrared."""
+    """Linear reflectances in [0, 1]: three for visible light, one for near infrared."""
 
     colour: Colour
     infrared: float
@@ -78,7 +78,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Garment:
-    """A piece of clothing's surface. ``period`` is the pattern's repeat in metres."""
+    """The surface of a piece of clothing. ``period`` is the pattern's repeat in metres."""
 
     base: Material
     accent: Material
@@ -91,7 +91,7 @@ class Garment:
 
 
 def linear(srgb: Colour) -> Colour:
-    """Linear-light reflectance of a colour given as sRGB values (square law, close enough for paint)."""
+    """Return the linear reflectance of a colour given as sRGB values (square law, close enough for paint)."""
     red, green, blue = srgb
     return red * red, green * green, blue * blue
 
@@ -100,7 +100,7 @@ def dye(rng: np.random.Generator, palette: tuple[Colour, ...], decorrelation: fl
     """Draw a material from ``palette``.
 
     The near-infrared level follows the visible lightness only by the share ``1 - decorrelation``; the rest
-    is the dye's own chemistry and cannot be seen. Both are drawn on a perceptual (square-root) scale.
+    is the dye's chemistry, which is invisible. Both are drawn on a perceptual (square-root) scale.
     """
     base = palette[int(rng.integers(len(palette)))]
     red, green, blue = (min(max(value + float(rng.uniform(-jitter, jitter)), 0.03), 0.95) for value in base)
@@ -111,12 +111,12 @@ def dye(rng: np.random.Generator, palette: tuple[Colour, ...], decorrelation: fl
 
 
 def texture(garment: Garment, warmth: float = 0.0, *, sleeve: bool = False) -> tuple[float, ...]:
-    """Return the 17 numbers by which the shader knows a garment.
+    """Return the 17 numbers that describe a garment to the shader.
 
     Base visible reflectance (3) and infrared (1), accent visible (3) and infrared (1); repeats per metre
     along the body and around it, their weights; a box of accent: centre height, half width, half height
-    (metres) and which side of the body it lies on (1 front, -1 back, 0 both); ``warmth``, the share of the way
-    from the air's temperature (0) to the skin's (1). Sleeves carry no logo and take a two-tone garment's accent.
+    (metres) and which side of the body it lies on (1 front, -1 back, 0 both); ``warmth``, from the temperature of
+    the air (0) to that of the skin (1). Sleeves carry no logo and take the accent of a two-tone garment.
     """
     along = around = weight_along = weight_around = side = 0.0
     centre, half_width, half_height = 0.0, -1.0, -1.0

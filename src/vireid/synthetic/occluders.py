@@ -1,4 +1,4 @@
-"""Things on the floor between camera and person: posts, rails, bins, benches and parked bicycles."""
+"""Occluders on the floor between camera and person: posts, rails, bins, benches and parked bicycles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vireid.synthetic.materials import BOTTOMS, Garment, Material, dye, texture
 from vireid.synthetic.shapes import RIGHT, UP, Point, Shapes
 
 SPOKES = 12  # corners of a wheel
-WARMTH = 0.15  # of metal and wood that the day has warmed, as a share of the way from the air to skin
+WARMTH = 0.15  # of sun-warmed metal and wood, from the temperature of the air (0) to that of skin (1)
 
 
 class Thing(enum.Enum):
@@ -26,9 +26,9 @@ class Thing(enum.Enum):
 
 @dataclass(frozen=True)
 class Occluder:
-    """A thing at ground position ``place`` (world frame, metres), turned by ``yaw`` radians from facing the camera.
+    """An object at ground position ``place`` (world frame, metres), turned by ``yaw`` radians from facing the camera.
 
-    ``height`` and ``width`` are metres; a bicycle's width is its wheel base. ``paint`` covers all of it.
+    ``height`` and ``width`` are in metres; a bicycle's width is its wheelbase. ``paint`` covers all of it.
     """
 
     thing: Thing
@@ -39,7 +39,7 @@ class Occluder:
     paint: Material
 
 
-# least and greatest height, then width, in metres
+# smallest and largest height, then width, in metres
 SIZES = {
     Thing.POST: ((0.7, 2.6), (0.08, 0.2)),
     Thing.RAIL: ((0.8, 1.1), (1.2, 2.4)),
@@ -50,8 +50,8 @@ SIZES = {
 
 
 def sample_occluder(rng: np.random.Generator, place: tuple[float, float], level: float) -> Occluder | None:
-    """Draw what hides a part of a person at ``place``, if anything: likelier and larger the higher ``level`` in [0, 1]
-    is."""
+    """Draw the object, if any, that hides part of a person at ``place``: likelier and larger for a higher ``level`` in
+    [0, 1]."""
     present = float(rng.random()) < 0.4 * level
     thing = list(Thing)[int(rng.integers(len(Thing)))]
     height, width = (low + (high - low) * (0.3 + 0.7 * level) * float(rng.random()) for low, high in SIZES[thing])
@@ -63,8 +63,8 @@ def sample_occluder(rng: np.random.Generator, place: tuple[float, float], level:
 
 
 def beside(place: tuple[float, float], behind: float, aside: float) -> tuple[float, float]:
-    """Return the ground position ``behind`` metres behind ``place`` and ``aside`` metres to its right, as a camera
-    above the origin sees it."""
+    """Return the ground position ``behind`` metres behind ``place`` and ``aside`` metres to its right, as seen by a
+    camera above the origin."""
     far = math.hypot(*place)
     x, y = place[0] / far, place[1] / far
     return place[0] + behind * x + aside * y, place[1] + behind * y - aside * x
@@ -108,7 +108,7 @@ def _bench(shapes: Shapes, height: float, width: float, paint: tuple[float, ...]
 
 
 def _bicycle(shapes: Shapes, height: float, width: float, paint: tuple[float, ...]) -> None:
-    """Two wheels ``width`` apart; the handlebar is at ``height``."""
+    """Add a bicycle with two wheels ``width`` apart and the handlebar at ``height``."""
     radius, half = 0.34, 0.5 * width
     crank, seat, head = (-0.08, 0.0, 0.28), (-0.2, 0.0, 0.9 * height), (0.72 * half, 0.0, height)
     rim = [
@@ -129,7 +129,7 @@ def _bicycle(shapes: Shapes, height: float, width: float, paint: tuple[float, ..
 def _bar(
     shapes: Shapes, start: Point, end: Point, radius: float, paint: tuple[float, ...], *, flat: float = 1.0
 ) -> None:
-    """Add a tube; ``flat`` is the depth of one that lies level, by its height."""
+    """Add a tube; ``flat`` is depth / height of a horizontal one."""
     shapes.tube(start, end, radius, radius, paint, flat=flat, side=UP if start[2] == end[2] else RIGHT)
 
 

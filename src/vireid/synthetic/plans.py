@@ -33,10 +33,10 @@ class Shot:
 
 @dataclass(frozen=True)
 class Plan:
-    """All images of a set, in the order in which to make them, and its lists as ``files[path] = content``.
+    """All images of a set, in rendering order, and its lists as ``files[path] = content``.
 
-    ``draws[camera, identity]`` (10, images), where the layout has galleries drawn in advance: row t is a permutation of
-    the images' places, from 0.
+    ``draws[camera, identity]`` (10, images), if the layout has galleries drawn in advance: row t is a permutation of
+    the image indices from 0.
     """
 
     shots: tuple[Shot, ...]
@@ -51,7 +51,7 @@ def order_of(settings: SyntheticSet) -> Order:
 
 
 def plan(settings: SyntheticSet) -> Plan:
-    """Decide the images and lists of a set; takes half a second for the largest and touches no file.
+    """Decide the images and lists of a set; this takes half a second for the largest and touches no file.
 
     The images are in camera order and shuffled within a camera, so that the order in which a disk took them says
     nothing about who is on them. Raises ``VireidError`` for a layout that cannot be rendered.

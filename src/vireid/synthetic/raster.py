@@ -1,7 +1,7 @@
-"""Which primitive every sample sees, and where: analytic ray intersection, row by row.
+"""Ray casting: which primitive every sample sees, and where, by analytic intersection, row by row.
 
-Only + - * / sqrt min max and integer operations: each is rounded the same way on every machine, so the
-outcome does not depend on batch size, thread count or vector width.
+It uses only + - * / sqrt min max and integer operations: each is rounded the same way on every machine, so the
+result does not depend on batch size, thread count or vector width.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from vireid.synthetic.geometry import Scene
 from vireid.synthetic.shapes import CLOSED
 
 FAR = torch.iinfo(torch.int64).max
-TESTS = 1 << 16  # rays against primitives at a time: what they need stays in a core's cache
+TESTS = 1 << 16  # tests of rays against primitives at a time, whose data stay in a core's cache
 
 
 class Kind(enum.IntEnum):
-    """How much of its quadric a primitive is; the less is cut off, the fewer tests it needs."""
+    """How much of its quadric a primitive keeps; the less is cut off, the fewer tests it needs."""
 
     WHOLE = 0
     CUT = 1
@@ -65,7 +65,7 @@ def trace(scene: Scene, images: int, rows: int, columns: int, device: torch.devi
 
 
 def _test(spans: _Spans, kind: Kind, part: slice, nearest: Tensor) -> None:
-    """Intersect rays with the primitives of some spans; note in ``nearest`` (samples,) what each sample sees first."""
+    """Intersect rays with the primitives of some spans; set ``nearest`` (samples,) to what each sample sees first."""
     length = spans.length[part]
     first = torch.cumsum(length, 0) - length
     span = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
@@ -75,14 +75,14 @@ def _test(spans: _Spans, kind: Kind, part: slice, nearest: Tensor) -> None:
     value = spans.table[: COLUMNS[kind]].index_select(1, span)
     a = (value[0] * offset + value[1]) * offset + value[2]
     b = value[3] * offset + value[4]
-    # not a number where the ray misses: no comparison below holds for that
+    # NaN where the ray misses: no comparison below holds for it
     root = ((value[5] * offset + value[6]) * offset + value[7]).sqrt()
     depth = (-b - root) / a
     if kind is Kind.WHOLE:
         found = (depth > 0).nonzero().squeeze(1)
     else:
         far = (-b + root) / a
-        # a <= 0: the ray runs inside the cone's opening, end on, where the balls in the joints hide the cone
+        # a <= 0: the ray runs inside the cone's opening, end on, where the balls at the joints hide the cone
         opposed = a > 1e-6
         before, behind = (opposed & _exists(value, kind, offset, t) for t in (depth, far))
         depth = torch.where(before, depth, far)
@@ -96,7 +96,7 @@ def _test(spans: _Spans, kind: Kind, part: slice, nearest: Tensor) -> None:
 
 
 def _exists(value: Tensor, kind: Kind, offset: Tensor, depth: Tensor) -> Tensor:
-    """Tell whether the quadric has a surface at ``depth``: between bottom and top, and not cut from the front."""
+    """Return whether the quadric has a surface at ``depth``: between bottom and top, and not cut from the front."""
     exists = (value[10] + depth * (value[8] * offset + value[9])).abs() <= 1
     if kind is Kind.OPEN:
         exists &= value[13] + depth * (value[11] * offset + value[12]) <= 1
@@ -104,13 +104,13 @@ def _exists(value: Tensor, kind: Kind, offset: Tensor, depth: Tensor) -> Tensor:
 
 
 class _Spans:
-    """For every primitive and sample row it may cover: the run of columns to test and the polynomials in
-    the column.
+    """For every primitive and every sample row that it may cover: the run of columns to test and the polynomials
+    in the column.
 
-    Along one row a ray's direction is linear in the column, so the quadratic a t^2 + 2 b t + c of the
-    intersection has an ``a`` quadratic, a ``b`` linear and a discriminant quadratic in the column; solving
-    the latter gives the run. All this is per row and in float64; the columns count from the box's middle,
-    so that float32 suffices per sample. Span ``i`` tests ``length[i]`` columns, the first being
+    Along one row a ray's direction is linear in the column, so in the quadratic a t^2 + 2 b t + c of the
+    intersection, ``a`` is quadratic, ``b`` linear and the discriminant quadratic in the column; solving
+    the latter gives the run. All this is per row and in float64; columns count from the middle of the box,
+    so that float32 suffices per sample. Span ``i`` tests ``length[i]`` columns, the first of which is
     ``first[i]`` from the middle, which is sample ``origin[i]``.
     """
 
@@ -154,14 +154,14 @@ class _Spans:
         self.discriminant = (b1 * b1 - a2 * c, 2 * b1 * b0 - a1 * c, b0 * b0 - a0 * c)
         bottom, top, front = limits
         half, middle = 0.5 * (top - bottom), 0.5 * (top + bottom)
-        # z and y so that what exists has -1 <= z <= 1 and y <= 1
+        # z and y scaled so that existing parts have -1 <= z <= 1 and y <= 1
         ends = [sz / half, dz / half, (oz - middle) / half, sy / front, dy / front, oy / front]
         tests = [a2, a1, a0, b1, b0, *self.discriminant, *ends]
         self.table = torch.stack(tests).float()
         self.rays = torch.stack([sx, dx, sy, dy, sz, dz, ox, oy, oz]).float()
 
     def _runs(self, first: Tensor, last: Tensor) -> None:
-        """Narrow the columns [first, last) to where the discriminant is positive, with one to spare on
+        """Narrow the columns [first, last) to where the discriminant is positive, with a margin of one on
         either side."""
         q2, q1, q0 = self.discriminant
         curved = q2 < 0
@@ -176,7 +176,7 @@ class _Spans:
         self.first, self.length = narrowed[0].long(), length.long()
 
     def parts(self, kind: Kind, tests: int) -> list[slice]:
-        """Split the spans of one kind into runs of about so many tests."""
+        """Split the spans of one kind into runs of about ``tests`` tests."""
         first, last = torch.searchsorted(self.kind, torch.tensor([kind, kind + 1], device=self.kind.device)).tolist()
         end = torch.cumsum(self.length[first:last], 0).cpu()
         marks = torch.arange(0, int(end[-1]) if len(end) else 0, tests)
@@ -184,7 +184,7 @@ class _Spans:
         return [slice(first + i, first + j) for i, j in pairwise(cuts) if i < j]
 
     def hits(self, sample: Tensor, span: Tensor, depth: Tensor) -> Hits:
-        """Recompute the given spans' rays and hit points at the given samples."""
+        """Recompute the rays and hit points of the given spans at the given samples."""
         offset = (sample - self.origin.index_select(0, span)).float()
         value = self.rays.index_select(1, span)
         ray = tuple(value[2 * i] * offset + value[2 * i + 1] for i in range(3))

@@ -1,4 +1,4 @@
-"""Pictures of synthetic people: the renderer's front door."""
+"""Rendering pictures of synthetic people: the entry point of the renderer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vireid.synthetic.raster import trace
 from vireid.synthetic.view import View
 from vireid.types import VireidError
 
-BATCH_SAMPLES = 250_000  # images are rendered in batches of about so many samples, which stay in the caches
+BATCH_SAMPLES = 250_000  # images are rendered in batches of about this many samples, which stay in the caches
 
 
 def render(
@@ -30,9 +30,9 @@ def render(
 ) -> Tensor:
     """Render person ``i`` as view ``i`` shows it: uint8 (n, height, width, 3) on ``device``.
 
-    Infrared images carry three equal channels. The same arguments give the same bytes whatever the batch
-    and the number of threads. Raises ``VireidError`` when the two lists differ in length, a side is below 8
-    pixels or somebody stands behind the camera.
+    Infrared images have three equal channels. The same arguments give the same bytes for any batch and number
+    of threads. Raises ``VireidError`` if the two lists differ in length, a side is below 8 pixels or somebody
+    stands behind the camera.
     """
     return render_with_masks(people, views, spectrum, height, width, device)[0]
 
@@ -45,9 +45,9 @@ def render_with_masks(
     width: int,
     device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
-    """Like ``render``, with masks beside the images: bool (n, height, width), True where the person shows.
+    """Like ``render``, with masks besides the images: bool (n, height, width), True where the person is visible.
 
-    Masks are sharp where the person moves, and leave out other people and whatever stands before the person.
+    Masks have no motion blur, and exclude other people and anything in front of the person.
     """
     if len(people) != len(views):
         raise VireidError(f"views: expected one for each of the {len(people)} people, got {len(views)}")
@@ -101,20 +101,20 @@ def _render_batch(
 
 
 def _spots(person: Identity, view: View) -> list[shade.Spot]:
-    """Return where the people of a picture stand, and their heights."""
+    """Return where the people in a picture stand, and their heights."""
     others = [(*passer.place, passer.person.build.height) for passer in view.passers]
     return [(*view.place, person.build.height), *others]
 
 
 def _add_up(planes: Tensor, sample: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
-    """Add what the two samples of a pixel see: (c, m) at samples (m,) to (c, n, h, w)."""
+    """Add up the two samples of each pixel: (c, m) at samples (m,) to (c, n, h, w)."""
     empty = torch.zeros((len(planes), math.prod(shape)), device=planes.device)
     grid = empty.scatter_(1, sample.expand(len(planes), -1), planes).view(-1, *shape)
     return grid[:, :, :, 0] + grid[:, :, :, 1]
 
 
 def _stretch(scene: Scene, height: int, width: int, device: torch.device) -> Tensor:
-    """Square of the length of every sample's ray per unit of depth, flat (n * 2 * height * width,) float32."""
+    """Return the squared length of every sample's ray per unit of depth, flat (n * 2 * height * width,) float32."""
 
     def each(name: str) -> Tensor:
         values = [getattr(window, name) for window in scene.windows]

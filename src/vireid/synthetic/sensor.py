@@ -1,6 +1,7 @@
-"""From light to grey levels: the shutter, the optics, the sensor with its noise, and the picture's size.
+"""From light to grey levels: the shutter, the optics, the sensor with its noise, and the size of the picture.
 
-A sensor may have fewer rows than the picture: noise and rounding happen on its own pixels, and the result is enlarged.
+A sensor may have fewer rows than the picture: noise and rounding happen on the sensor's pixels, and the result is
+enlarged.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from vireid.synthetic.materials import Spectrum
 from vireid.synthetic.view import View
 
 LEVELS = 4096
-MOMENTS = 9  # of the shutter's opening; odd, so that one is its middle
-STEPS = 8  # sensors have so many eighths of the picture's rows
-COARSE = (6, 4)  # rows and columns of the grid on which a thermal sensor's slow noise is drawn
+MOMENTS = 9  # while the shutter is open; odd, so that one is the middle
+STEPS = 8  # the rows of a sensor are a multiple of 1/8 of the picture's
+COARSE = (6, 4)  # rows and columns of the grid on which a thermal sensor's low-frequency noise is drawn
 BLUR = (0.0625, 0.25, 0.375, 0.25, 0.0625)  # of thermal optics: the fourth row of Pascal's triangle
 
 
 def _curve() -> npt.NDArray[np.float32]:
-    """Grey level (0 to 255) of linear light in 4096 steps from 0 to 1: the sRGB transfer curve."""
+    """Return the sRGB transfer curve: the grey level (0 to 255) for linear light in 4096 steps from 0 to 1."""
     light = [index / (LEVELS - 1) for index in range(LEVELS)]
     code = [12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055 for x in light]
     return np.round(np.array(code) * 255.0, 2).astype(np.float32)
 
 
 def _bell() -> npt.NDArray[np.float32]:
-    """The 256 middle quantiles of a normal distribution: a random byte picks one."""
+    """Return the 256 middle quantiles of a normal distribution; a random byte selects one."""
     from statistics import NormalDist
 
     return np.round([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)], 4).astype(np.float32)
@@ -44,9 +45,9 @@ CURVE, BELL = _curve(), _bell()
 
 
 def sensor_size(view: View, spectrum: Spectrum, height: int, width: int) -> tuple[int, int]:
-    """Return the sensor's rows and columns behind a picture of ``height`` x ``width``, at least 8 each.
+    """Return the rows and columns of the sensor for a picture of ``height`` x ``width``, at least 8 each.
 
-    Sizes go by eighths, so that pictures can share a batch. A thermal sensor has half the rows at most.
+    Sizes are in eighths, so that pictures can share a batch. A thermal sensor has at most half the rows.
     """
     share = max(1, math.floor(view.native * STEPS + 0.5)) / STEPS
     if spectrum is Spectrum.THERMAL:
@@ -55,9 +56,9 @@ def sensor_size(view: View, spectrum: Spectrum, height: int, width: int) -> tupl
 
 
 def open_shutter(light: Tensor, covered: Tensor, person: Tensor, behind: Tensor, views: Sequence[View]) -> Tensor:
-    """Lay people and things over what is ``behind`` them (c, n, h, w), in linear light; the person moves.
+    """Composite people and objects over the background ``behind`` (c, n, h, w), in linear light; the person moves.
 
-    ``light`` (c, n, h, w) is premultiplied by the share ``covered`` (n, h, w) of a pixel that anything covers;
+    ``light`` (c, n, h, w) is premultiplied by ``covered`` (n, h, w), the share of a pixel that anything covers;
     ``person`` (n, h, w) is the share that the person covers. Everything but the person stays sharp.
     """
     blended = light + behind * (1.0 - covered)
@@ -68,7 +69,7 @@ def open_shutter(light: Tensor, covered: Tensor, person: Tensor, behind: Tensor,
             continue
         seen, hidden = person[index], covered[index] - person[index]
         mine = light[:, index] * (seen / covered[index].clamp(min=1e-6))
-        # where something hides the person, its pixels say nothing about them: average over the others
+        # pixels of something that hides the person say nothing about the person: average over the others
         mean = _average(torch.cat([mine, seen[None], 1.0 - hidden[None]]), moves)
         moved, cover, known = mean[:-2], mean[-2], mean[-1].clamp(min=1e-6)
         static = behind[:, index]
@@ -78,7 +79,7 @@ def open_shutter(light: Tensor, covered: Tensor, person: Tensor, behind: Tensor,
 
 
 def _moves(view: View, rows: int, columns: int) -> Counter[tuple[int, int]]:
-    """Return by how many pixels (down, right) the person is shifted, and at how many moments."""
+    """Return the shifts of the person in pixels (down, right), and the number of moments with each."""
     across, down = view.motion
     ticks = [tick / (MOMENTS - 1) - 0.5 for tick in range(MOMENTS)]
     moves = ((math.floor(down * rows * t + 0.5), math.floor(across * rows * t + 0.5)) for t in ticks)
@@ -86,7 +87,7 @@ def _moves(view: View, rows: int, columns: int) -> Counter[tuple[int, int]]:
 
 
 def _average(planes: Tensor, moves: Counter[tuple[int, int]]) -> Tensor:
-    """Average (c, h, w) planes over their shifted copies; the edge pixels go on beyond the edge."""
+    """Average (c, h, w) planes over their shifted copies; the edge pixels are repeated beyond the edge."""
     rows, columns = planes.shape[1:]
     down, right = (max(abs(move[axis]) for move in moves) for axis in (0, 1))
     wide = pad(planes[None], (right, right, down, down), mode="replicate")[0]
@@ -100,8 +101,8 @@ def expose(light: Tensor, views: Sequence[View], spectrum: Spectrum) -> Tensor:
     """Turn linear light (channels, n, h, w) into grey levels (n, h, w, channels) uint8: exposure, transfer curve,
     noise.
 
-    Shot noise grows with the root of the light, which the transfer curve undoes: one level of noise serves bright
-    and dark places. It grows with the root of the gain.
+    Shot noise grows with the root of the light, which the transfer curve compensates, so one level of noise serves
+    bright and dark places. It grows with the root of the gain.
     """
     channels, count, rows, columns = light.shape
     device = light.device
@@ -119,7 +120,8 @@ def expose(light: Tensor, views: Sequence[View], spectrum: Spectrum) -> Tensor:
 def develop(heat: Tensor, views: Sequence[View]) -> Tensor:
     """Turn temperatures (1, n, h, w) in degrees Celsius into a thermal camera's grey levels (n, h, w, 1) uint8.
 
-    Soft optics, a gain that is set for each image, and noise: fine, by columns, and slow, which grow with the gain.
+    This models soft optics, a gain set for each image, and three kinds of noise that grow with the gain: per pixel, per
+    column and of low frequency.
     """
     _, count, rows, columns = heat.shape
     device = heat.device
@@ -139,7 +141,7 @@ def develop(heat: Tensor, views: Sequence[View]) -> Tensor:
 
 
 def _draw(view: View, spectrum: Spectrum, count: int) -> npt.NDArray[np.float32]:
-    """Return ``count`` normal numbers that belong to one image."""
+    """Return ``count`` normally distributed numbers that belong to one image."""
     rng = stream(view.key[0], *view.key[1:], tuple(Spectrum).index(spectrum))
     return BELL[np.frombuffer(rng.bytes(count), dtype=np.uint8)]
 
@@ -171,21 +173,21 @@ def enlarge(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def _between(old: int, new: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Return, for each of ``new`` pixels, the two of ``old`` about it and the share of the second."""
+    """Return, for each of ``new`` pixels, its two neighbours among the ``old`` and the weight of the second."""
     place = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0.0, old - 1.0)
     first = np.floor(place).astype(np.int64)
     return first, np.minimum(first + 1, old - 1), (place - first).astype(np.float32)
 
 
 def fit(codes: Tensor, height: int, width: int) -> Tensor:
-    """Bring a sensor's grey levels (n, h, w, c) uint8 to the picture's size and to three channels."""
+    """Resize a sensor's grey levels (n, h, w, c) uint8 to the picture's size and expand them to three channels."""
     if codes.shape[1:3] != (height, width):
         codes = _quantise(enlarge(codes.float(), height, width))
     return codes.expand(-1, -1, -1, 3)
 
 
 def fit_mask(mask: Tensor, height: int, width: int) -> Tensor:
-    """Bring a mask (n, h, w) to the picture's size: every pixel takes the nearest of the sensor's."""
+    """Resize a mask (n, h, w) to the picture's size: every pixel takes the nearest sensor pixel."""
     for axis, size in ((1, height), (2, width)):
         if mask.shape[axis] != size:
             nearest = np.arange(size) * 2 + 1

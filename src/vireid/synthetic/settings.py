@@ -1,4 +1,4 @@
-"""What a synthetic set is to be: every choice that its bytes depend on."""
+"""Settings of a synthetic set: every choice that its bytes depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSION = 2  # of the files: raised with every change that alters a byte
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """The settings of one synthetic set; `synthetic_set` fills in what a real set decides.
+    """The settings of one synthetic set; `synthetic_set` fills in the values of the real set.
 
     ``like`` is the layout, ``identities`` the number of people, ``test_identities`` how many of them are for testing
     (0 where the layout has no lists), ``images`` the number per person and camera (LLCM: and modality) or None for the
@@ -54,7 +54,7 @@ class SyntheticSet:
             raise VireidError("infrared: expected near or thermal, got visible")
 
     def record(self) -> dict[str, Any]:
-        """Return what ``synthetic.json`` says; a dial that stands even is one number."""
+        """Return the contents of ``synthetic.json``; a dial with equal parts is one number."""
         levels = asdict(self.difficulty)
         even = len(set(levels.values())) == 1
         plain = {part.name: getattr(self, part.name) for part in fields(self)}
@@ -79,7 +79,7 @@ def synthetic_set(
     infrared: Spectrum | str | None = None,
     masks: bool = False,
 ) -> SyntheticSet:
-    """Settle the settings of a synthetic set; what is None is as in the real set of that layout.
+    """Return the settings of a synthetic set; values that are None are those of the real set in that layout.
 
     ``like``: a layout, see `vireid.layouts.find_layout`. ``identities``: 491 (sysu), 412 (regdb), 1,064 (llcm), 1,501
     (market) or 100 (folder), of which the real set's share is for testing.
@@ -117,7 +117,7 @@ def rendered_layouts() -> list[str]:
 
 
 def from_record(record: dict[str, Any]) -> SyntheticSet:
-    """Return the settings that a record of this version stands for: the inverse of `SyntheticSet.record`.
+    """Return the settings in a record of this version: the inverse of `SyntheticSet.record`.
 
     Raises ``VireidError`` for a record of another version or with other fields.
     """

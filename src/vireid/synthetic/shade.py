@@ -1,9 +1,9 @@
-"""From hits to what reaches the camera, for each spectrum.
+"""Shading: from hits to the light or heat that reaches the camera, for each spectrum.
 
-Visible: sun from its side, soft light from above, both coloured; people cast shadows. Near infrared: a lamp at the
-camera, brightest along its axis, whose light falls off with the square of the distance and meets the material's
-infrared reflectance; there is no colour. Thermal: skin is warm, clothes are the cooler the thicker they are, things
-have the air's temperature; light and colour play no part.
+Visible: direct sunlight and soft light from above, both coloured; people cast shadows. Near infrared: a lamp at the
+camera, brightest along its axis, whose light falls off with the square of the distance and is reflected by the
+material's infrared reflectance; there is no colour. Thermal: skin is warm, clothes are cooler the thicker they are,
+objects have the temperature of the air; light and colour have no effect.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from vireid.synthetic.raster import Hits
 from vireid.synthetic.view import View
 
 CONTACT = 0.45  # radius of the dark patch under a person, metres
-STRAY = 0.07  # share of infrared light that does not come straight from the lamp
+STRAY = 0.07  # share of infrared light that does not come directly from the lamp
 QUARTER = math.pi / 2  # a quarter of a circle is a radius times this
 FOLD = (0.035, 0.08)  # breadth and length of a fold of cloth, metres
-FOLDS = 3  # random stream of an image's folds, beside one for each spectrum's noise
+FOLDS = 3  # random stream of an image's folds, besides one for the noise of each spectrum
 SKIN = 34.0  # degrees Celsius of a face
 VISIBLE, INFRARED, WARMTH = slice(0, 3), slice(3, 4), slice(4, 5)  # bands of a surface
 BANDS = {Spectrum.VISIBLE: VISIBLE, Spectrum.NEAR: INFRARED, Spectrum.THERMAL: WARMTH}
@@ -35,15 +35,15 @@ Spot = tuple[float, float, float]  # where a body stands in the world, and its h
 
 
 def _columns(hits: Hits, *parts: npt.NDArray[np.float64]) -> Tensor:
-    """Look up what belongs to each hit's primitive: parts (p, k) side by side give (sum of k, m) float32."""
+    """Look up the rows of each hit's primitive: parts (p, k), concatenated, give (sum of k, m) float32."""
     table = np.ascontiguousarray(np.concatenate(parts, axis=1).T)
     return torch.as_tensor(table, device=hits.sample.device).float().index_select(1, hits.primitive)
 
 
 def _pattern(surface: Tensor, hits: Hits, width: Tensor, height: Tensor) -> Tensor:
-    """Share of the accent material at a hit, in [0, 1]; see ``materials.texture`` for ``surface`` (8, m).
+    """Return the share of the accent material at a hit, in [0, 1]; see ``materials.texture`` for ``surface`` (8, m).
 
-    ``width`` is the primitive's radius and ``height`` the place along the body, both in metres.
+    ``width`` is the primitive's radius and ``height`` the position along the body, both in metres.
     """
     x, y, _ = hits.point
     along, around = height * surface[0], _girth(hits, width) * surface[1]
@@ -53,9 +53,9 @@ def _pattern(surface: Tensor, hits: Hits, width: Tensor, height: Tensor) -> Tens
 
 
 def _girth(hits: Hits, width: Tensor) -> Tensor:
-    """Way round a primitive of radius ``width`` metres to the hits, from its side, in metres."""
+    """Return the distance around a primitive of radius ``width`` metres to the hits, from its side, in metres."""
     x, y, _ = hits.point
-    # a quarter of the way round per unit: rational where an angle would need the arc tangent
+    # a quarter of the circumference per unit: a rational function, where an angle would need the arc tangent
     turn = y / (x.abs() + y.abs() + 1e-6)
     return (QUARTER * width) * torch.where(x >= 0, turn, 2.0 - turn)
 
@@ -76,7 +76,7 @@ def _normal(scene: Scene, hits: Hits) -> tuple[tuple[Tensor, Tensor, Tensor], Te
     """Return the normal in the primitive's frame, its length in metres and its product with the ray.
 
     The scalar product of this normal, divided by the length, with a direction in that frame is the cosine in the
-    world. The normal's side that the camera sees counts, so the length is negative on the inside of a shell.
+    world. The normal points to the side that the camera sees, so the length is negative on the inside of a shell.
     """
     x, y, z = hits.point
     value = _columns(hits, scene.light[:, 0], scene.shape.quadric[:, 1:])
@@ -92,7 +92,7 @@ def _dot(a: Sequence[Tensor] | Tensor, b: Sequence[Tensor] | Tensor) -> Tensor:
 
 
 def visible(scene: Scene, hits: Hits, image: Tensor, views: Sequence[View]) -> Tensor:
-    """Return linear red, green and blue (3, m) of the hits; ``image`` (m,) says whose they are."""
+    """Return linear red, green and blue (3, m) of the hits; ``image`` (m,) is the image of each."""
     normal, length, _ = _normal(scene, hits)
     value = _columns(hits, scene.light[:, 1], scene.light[:, 2])
     direct = (0.85 * (_dot(normal, value[:3]) / length) + 0.15).clamp(min=0.0)
@@ -120,37 +120,37 @@ def thermal(scene: Scene, hits: Hits, image: Tensor, views: Sequence[View], stre
     shape = scene.shape
     place = np.stack([shape.scale[:, 0], shape.scale[:, 2], shape.along], axis=1)
     warmth, width, tall, along = _columns(hits, scene.surface[:, 16:17], place)
-    # cloth is warmer where it touches the body; the folds lie otherwise in every image
+    # cloth is warmer where it touches the body; the folds differ in every image
     folds = torch.as_tensor(np.stack([_folds(view) for view in views]), device=image.device).view(1, -1)
     (fold,) = interpolate(folds, image, _girth(hits, width) / FOLD[0], (along + hits.point[2] * tall) / FOLD[1])
     warmth = warmth + warmth * (1.0 - warmth) * fold
-    # cloth and skin shine least sideways, and mirror the surroundings instead
+    # cloth and skin emit least at grazing angles, where they reflect the surroundings instead
     degrees: Tensor = air + (SKIN - air) * warmth * (1.0 - 0.35 * graze * graze * graze)
     return degrees[None]
 
 
 def _folds(view: View) -> npt.NDArray[np.float32]:
-    """Return how close to the body an image's clothes lie: (4096,) in [-0.5, 0.5]."""
+    """Return how close to the body the clothes of an image lie: (4096,) in [-0.5, 0.5]."""
     draws = stream(view.key[0], *view.key[1:], FOLDS).bytes(SIDE * SIDE)
     return np.asarray(np.frombuffer(draws, dtype=np.uint8) / np.float32(255) - np.float32(0.5))
 
 
 def _beam(gain: Tensor, depth: Tensor, stretch: Tensor) -> Tensor:
-    """Lamp light on a surface: a bright middle, and the inverse square of the distance."""
+    """Return the lamp's light on a surface: brightest in the middle, with the inverse square of the distance."""
     return gain / (depth * depth * stretch * stretch * stretch)
 
 
 def lamp_gain(view: View) -> float:
-    """Lamp strength times gain: the camera evens out most, not all, of the distance's effect."""
+    """Return lamp strength times gain: the camera compensates most, but not all, of the effect of distance."""
     usual = 0.5 * (view.camera.reach[0] + view.camera.reach[1])
     distance = math.hypot(view.place[0], view.place[1])
     return 1.3 * view.lamp * distance * math.sqrt(distance * usual)
 
 
 def light_backdrop(scenery: Backdrop, views: Sequence[View], spectrum: Spectrum, spots: Sequence[list[Spot]]) -> Tensor:
-    """Return what comes from the backdrop (channels, n, h, w): linear light, or in thermal degrees Celsius.
+    """Return the image of the backdrop (channels, n, h, w): linear light, or degrees Celsius for thermal.
 
-    ``spots`` has the bodies that cast shadows, for each image.
+    ``spots`` has the bodies that cast shadows in each image.
     """
     device = scenery.surface.device
     if spectrum is Spectrum.THERMAL:
@@ -175,11 +175,11 @@ def light_backdrop(scenery: Backdrop, views: Sequence[View], spectrum: Spectrum,
 
 
 def _shadows(scenery: Backdrop, views: Sequence[View], spots: Sequence[list[Spot]]) -> tuple[Tensor, Tensor]:
-    """Return factors (n, h, w) on the sunlight, for the shadows that bodies cast on floor and wall, and on all light,
-    for the dark under their feet.
+    """Return factors (n, h, w) on the sunlight, for the shadows of bodies on floor and wall, and on all light, for the
+    dark area under their feet.
 
-    From a point of the backdrop, walk level towards the sun until beside the body: how far aside it is then, and
-    how high the ray passes, say whether the body, a spindle 0.28 m thick either way, is in the light's way.
+    From a point of the backdrop, go horizontally towards the sun until level with the body: the distance to the side
+    and the height of the ray there decide whether the body, a spindle 0.28 m thick either way, blocks the light.
     """
     x, y, z = scenery.point
     device = x.device

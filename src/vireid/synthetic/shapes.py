@@ -1,8 +1,8 @@
 """Analytic 3D primitives: pieces of quadric shells, as rows of one array.
 
 In its own frame (p = scale . axes . (world - centre)) a primitive is the surface x^2 + y^2 = k0 + k1 z + k2
-z^2 with bottom <= z <= top and y <= front: ellipsoids and their caps, cones, cylinders, bands, coats that
-stand open. Shells have no lids, so sleeves and skirts end in true hems and one can look into them.
+z^2 with bottom <= z <= top and y <= front: ellipsoids and their caps, cones, cylinders, bands, open coats.
+Shells have no lids, so sleeves and skirts end in real hems and one can look into them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Point = tuple[float, float, float]
 UP: Point = (0.0, 0.0, 1.0)
 RIGHT: Point = (1.0, 0.0, 0.0)
 LEFT: Point = (-1.0, 0.0, 0.0)  # the width's direction that keeps y forward in a tube that runs downwards
-CLOSED = 4.0  # beyond every |y| that a shell reaches in its own frame: nothing is cut from its front
+CLOSED = 4.0  # beyond every |y| of a shell in its own frame: nothing is cut from its front
 
 
 @dataclass
@@ -42,12 +42,10 @@ class Shapes:
         along: float = 0.0,
         overlap: float = 0.0,
     ) -> None:
-        """Add a cone or cylinder without lids. ``flat`` is depth by width, ``side`` the direction of its
-        width.
+        """Add a cone or cylinder without lids. ``flat`` is depth / width, ``side`` the direction of its width.
 
         ``front`` cuts the shell open where its own y (in radii) is larger; ``along`` is the pattern's
-        coordinate at ``start`` in metres; ``overlap`` prolongs both ends, so that no light falls through a
-        bent joint.
+        coordinate at ``start`` in metres; ``overlap`` extends both ends, so that a bent joint has no gap.
         """
         axis = (end[0] - start[0], end[1] - start[1], end[2] - start[2])
         length = (axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2) ** 0.5
@@ -107,7 +105,7 @@ class Frames:
 def frames(rows: Array) -> Frames:
     """Turn the rows of ``Shapes`` (p, 19) into frames with orthonormal axes.
 
-    Written out term by term: a library's matrix product may sum in another order on another machine.
+    It is written out term by term, because a library's matrix product may sum in another order on another machine.
     """
     z = _unit(rows[:, 3:6])
     side = rows[:, 6:9]

@@ -1,6 +1,6 @@
-"""Sets that have a name: the same settings and the same bytes for everybody who reports numbers on them.
+"""Standard sets: named sets with the same settings and bytes for everybody who reports numbers on them.
 
-``standards/NAME.json`` holds the settings and the checksum of the files' listing.
+``standards/NAME.json`` contains the settings and the checksum of the file listing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def standards() -> list[str]:
 
 
 def standard(name: str) -> Standard:
-    """Return a standard set; raises ``VireidError`` for a name that is none."""
+    """Return a standard set; raise ``VireidError`` for an unknown name."""
     if name not in standards():
         raise VireidError(f"standard: expected {' or '.join(standards())}, got {name}")
     content = json.loads((_FOLDER / f"{name}.json").read_text())
@@ -46,7 +46,7 @@ def standard(name: str) -> Standard:
 
 
 def standard_of(record: dict[str, Any]) -> Standard | None:
-    """Return the standard set whose settings a tree's record states, if it is one."""
+    """Return the standard set with the settings in a tree's record, if there is one."""
     return next((found for found in map(standard, standards()) if found.settings.record() == record), None)
 
 
@@ -55,7 +55,7 @@ def checksum(root: Path) -> str:
     hidden ones and the record.
 
     In a shell: ``find * -type f ! -name synthetic.json -exec sha256sum {} + | LC_ALL=C sort | sha256sum``. Raises
-    ``VireidError`` naming a file that cannot be read.
+    ``VireidError`` that names a file that cannot be read.
     """
     paths = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     named = [path for path in paths if path != RECORD and not path.startswith(".") and "/." not in path]
@@ -66,18 +66,18 @@ def checksum(root: Path) -> str:
 def write_standard(root: Path, name: str, progress: Callable[[int, int], None] | None = None) -> None:
     """Write a standard set to ``root`` and compare it with its checksum.
 
-    Raises ``VireidError`` as `write_tree` does, for a name that is none, and when the files differ from everybody
-    else's; they are kept.
+    Raises ``VireidError`` as `write_tree` does, for an unknown name, and if the files differ from the standard; the
+    files are then kept.
     """
     wanted = standard(name)
     write_tree(root, wanted.settings, progress)
     if checksum(root) != wanted.checksum:
         raise VireidError(
-            f"{root}: written, but not byte for byte {name}; do the versions of Pillow and NumPy differ from those in "
-            "docs/synthetic.md? numbers on it cannot be compared with others'"
+            f"{root}: written, but differs from {name}, so numbers on it cannot be compared with those of others; use "
+            "the versions of Pillow and NumPy named in docs/synthetic.md"
         )
 
 
 def record_standard(target: Path, root: Path, settings: SyntheticSet) -> None:
-    """Write the file of a standard set from its tree at ``root``; for whoever raises the version of the pictures."""
+    """Write the file of a standard set from its tree at ``root``; needed when the version of the pictures changes."""
     write_json(target, {"settings": settings.record(), "checksum": checksum(root)})

@@ -19,20 +19,20 @@ from vireid.synthetic.workers import PARTIAL, Job, mask_path, run
 from vireid.types import VireidError
 
 RECORD = "synthetic.json"
-DATE = 1_577_836_800  # of all files and folders, 2020-01-01: when they were made would tell who is on them
+DATE = 1_577_836_800  # of all files and folders, 2020-01-01: the time of writing would reveal who is in them
 
 
 def write_tree(root: Path, settings: SyntheticSet, progress: Callable[[int, int], None] | None = None) -> None:
     """Write a synthetic set to ``root``; the same settings give the same bytes.
 
-    Beside the images and lists of its layout a tree holds ``synthetic.json``, which records the settings,
+    Besides the images and lists of its layout, a tree contains ``synthetic.json``, which records the settings,
     ``attributes.csv``, which describes every image (see `vireid.synthetic.attributes`), and, if the settings ask
-    for them, ``masks/PATH.png``, white where the person shows. ``progress`` is called with (images written, images in
-    all).
+    for them, ``masks/PATH.png``, white where the person is visible. ``progress`` is called with (images written, all
+    images).
 
-    The tree appears at ``root`` when it is complete. What an interrupted call leaves is kept in a hidden folder beside
-    ``root``, and the next call with the same settings continues there. Raises ``VireidError`` when ``root`` is in use
-    or cannot be written.
+    The tree appears at ``root`` once it is complete. An interrupted call leaves its work in a hidden folder beside
+    ``root``, and the next call with the same settings resumes there. Raises ``VireidError`` if ``root`` is in use or
+    cannot be written.
     """
     root = Path(root)
     if root.is_file() or (root.is_dir() and any(root.iterdir())):
@@ -51,9 +51,9 @@ def write_tree(root: Path, settings: SyntheticSet, progress: Callable[[int, int]
 def _render(
     draft: Path, settings: SyntheticSet, shots: Sequence[Shot], progress: Callable[[int, int], None] | None
 ) -> list[Labels]:
-    """Make the images that are not there yet, and return the lines about all of them."""
+    """Render the images that do not exist yet, and return the lines that describe all of them."""
     partial = draft / PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     names = [shot.path for shot in shots]
     for folder in {(draft / name).parent for name in [*names, *(map(mask_path, names) if settings.masks else ())]}:
         folder.mkdir(parents=True, exist_ok=True)

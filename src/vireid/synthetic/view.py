@@ -1,8 +1,8 @@
-"""Cameras, and the one moment at which a camera sees a person: place, viewpoint, pose, crop and light.
+"""Cameras, and views: the moment at which a camera sees a person, with place, viewpoint, pose, crop and light.
 
-World frame: the camera stands above the origin and looks along +y, z is up, metres. Nothing here knows
-identities: a view is drawn from (seed, identity number, camera, image number), so that any image can be
-rendered alone.
+World frame: the camera stands above the origin and looks along +y, z is up, metres. Nothing here depends on who
+the person is: a view is drawn from (seed, identity number, camera, image number), so that any image can be
+rendered on its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vireid.synthetic.identity import Identity, sample_stranger, stream
 from vireid.synthetic.materials import Colour
 from vireid.synthetic.occluders import Occluder, beside, sample_occluder
 
-HALF = 0.27  # of a person's breadth, metres
+HALF = 0.27  # half the width of a person, metres
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Camera:
     """A fixed pinhole camera: height in metres, pitch downwards in radians, focal length in pixels.
 
     ``reach`` is the nearest and farthest distance in metres at which it sees people, ``wall`` the distance
-    of the wall behind them, ``sunlight`` and ``ambient`` its usual light (linear RGB), ``lamp`` its
-    infrared lamp's strength, ``noise`` a factor on its sensor's noise, ``coarse`` the share in [0, 1] in which it
-    suffers a low resolution, ``jpeg`` the quality of its files (75 to 95).
+    of the wall behind them, ``sunlight`` and ``ambient`` its usual light (linear RGB), ``lamp`` the strength of
+    its infrared lamp, ``noise`` a factor on its sensor's noise, ``coarse`` how much low resolution affects it,
+    in [0, 1], ``jpeg`` the quality of its files (75 to 95).
     """
 
     number: int
@@ -50,7 +50,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Passer:
-    """Another person in the picture, who is nobody's query: ground position, facing angle and gait as in `View`."""
+    """A passer-by, who is not an identity of the set: ground position, facing angle and gait as in `View`."""
 
     person: Identity
     place: tuple[float, float]
@@ -61,16 +61,16 @@ class Passer:
 
 @dataclass(frozen=True)
 class View:
-    """One image's circumstances, for every spectrum.
+    """The circumstances of one image, for every spectrum.
 
     ``place`` is the person's ground position, ``yaw`` the facing angle (0 towards the camera), ``phase``
     and ``stride`` the gait, ``crop`` the detector's error (right, down, as shares of the crop's height, and
-    scale), ``sun`` the direction to the light, ``noise`` the sensor noise in grey levels, ``occluder`` the thing in
-    front of the person, if any, ``passers`` the other people in the picture, ``native`` the sensor's rows per row of
-    the picture (1 or less), ``motion`` how far the person moved to the right and down while the shutter was open
-    (shares of the crop's height), ``air`` the temperature of the surroundings in degrees Celsius, ``span`` the degrees
-    that a thermal camera's gain spreads from black to white, ``warmest`` the temperature that it shows as white,
-    ``key`` the numbers the noise derives from.
+    scale), ``sun`` the direction to the light, ``noise`` the sensor noise in grey levels, ``occluder`` the object in
+    front of the person, if any, ``passers`` the other people in the picture, ``native`` the sensor rows per row of the
+    picture (1 or less), ``motion`` how far the person moved to the right and down while the shutter was open (shares
+    of the crop's height), ``air`` the temperature of the surroundings in degrees Celsius, ``span`` the number of
+    degrees between black and white at a thermal camera's gain, ``warmest`` the temperature that it shows as white,
+    ``key`` the numbers from which the noise is derived.
     """
 
     camera: Camera
@@ -96,7 +96,7 @@ class View:
 
 
 def sample_camera(seed: int, number: int) -> Camera:
-    """Draw camera ``number`` of the site ``seed``: where it stands and what light it usually has."""
+    """Draw camera ``number`` of the site ``seed``: its position and its usual light."""
     rng = stream(seed, 1, number)
     height = float(rng.uniform(1.5, 4.0))
     near = float(rng.uniform(3.8, 5.2))
@@ -125,10 +125,10 @@ def sample_camera(seed: int, number: int) -> Camera:
 
 
 def sample_view(seed: int, number: int, camera: Camera, image: int, difficulty: Difficulty | float = 0.3) -> View:
-    """Draw the circumstances of image ``image`` of person ``number`` before ``camera``.
+    """Draw the circumstances of image ``image`` of person ``number`` in front of ``camera``.
 
-    Every part of the dial draws from a stream of its own, so that turning one leaves the others as they are. Raises
-    ``VireidError`` when the dial is out of range.
+    Every part of the dial draws from its own stream, so that changing one part leaves the others unchanged. Raises
+    ``VireidError`` if the dial is out of range.
     """
     level = dial(difficulty)
     key = (number, camera.number, image)
@@ -164,7 +164,7 @@ def sample_view(seed: int, number: int, camera: Camera, image: int, difficulty: 
 def _passers(
     seed: int, key: tuple[int, int, int], place: tuple[float, float], wall: float, level: Difficulty, alone: bool
 ) -> tuple[Passer, ...]:
-    """Draw who else is in the picture: now and then somebody behind and, unless ``alone``, somebody in front, who
+    """Draw the other people in the picture: occasionally somebody behind and, unless ``alone``, somebody in front, who
     hides a share of the person that grows with the dial."""
     found = []
     for index, in_front in enumerate((False, True)):
@@ -173,7 +173,7 @@ def _passers(
         share, side = float(rng.random()), 1.0 if float(rng.random()) < 0.5 else -1.0
         if in_front:
             behind = -float(rng.uniform(1.2, 1.9))
-            near = 1.0 + behind / place[1]  # of the way from camera to person
+            near = 1.0 + behind / place[1]  # as a share of the distance from camera to person
             hidden = (0.25 + 0.45 * level.occlusion) * share
             aside = side * near * (HALF + HALF / near - 2.0 * HALF * hidden)
         else:
@@ -206,8 +206,8 @@ def _light(rng: np.random.Generator, camera: Camera, level: float) -> dict[str, 
 
 
 def _crop(rng: np.random.Generator, level: float) -> tuple[float, float, float]:
-    """Draw the detector's error: at ``level`` 0 the whole body is inside, at 1 half of the pictures lack up to a
-    quarter of it at the feet, and some lack a little of the head or of one side."""
+    """Draw the detector's error: at ``level`` 0 the whole body is inside; at 1 half of the pictures cut off up to a
+    quarter of it at the feet, and some cut off a little of the head or of one side."""
     aside, below = _either(rng, 0.012 + 0.05 * level), _either(rng, 0.01 + 0.03 * level)
     scale = 1.05 + 0.03 * float(rng.random()) + _either(rng, 0.1 * level)
     feet, head, side = (

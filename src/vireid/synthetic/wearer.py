@@ -1,4 +1,4 @@
-"""One person in one pose, ready to be dressed: what the garments' modules share."""
+"""One person in one pose, ready to be dressed: code shared by the modules of garments."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vireid.synthetic.shapes import Point, Shapes
 
 Surface = tuple[float, ...]
 THIN = 0.008  # a shirt's thickness, metres
-FILM = 0.02  # metres of cloth that hold the heat as well as the still air around a person does
-# shares of the way from the air's temperature to the skin's
+FILM = 0.02  # metres of cloth that insulate as well as the still air around a person
+# warmth: from the temperature of the air (0) to that of the skin (1)
 FACE, LIMB, HAND, HAIR, HAT, SHOE, BAG = 1.0, 0.92, 0.8, 0.5, 0.3, 0.32, 0.06
 
 
 class Wearer:
-    """A person's measures, pose and surfaces, and the primitives laid over them so far."""
+    """A person's measurements, pose and surfaces, and the primitives added so far."""
 
     def __init__(self, person: Identity, size: Measures, pose: Pose) -> None:
         self.person, self.size, self.pose = person, size, pose
@@ -35,7 +35,7 @@ class Wearer:
 
     def ring(self, z: float, out: float = 0.0) -> tuple[Point, float, float]:
         """Return the middle of the trunk at height ``z``, its half width ``out`` metres outside the upper garment, and
-        its depth by its width."""
+        its depth / width."""
         pelvis, waist, chest = self.pose.pelvis, self.pose.waist, self.pose.chest
         cloth = self.person.thickness + 0.004 + out
         hip, middle, broad = self.hip + cloth, self.size.waist_width + cloth, self.size.chest_width + cloth
@@ -49,24 +49,24 @@ class Wearer:
         return chest, broad * math.sqrt(max(0.0, 1.0 - ((z - chest[2]) / (0.05 + cloth)) ** 2)), high
 
     def on_trunk(self, x: float, z: float, facing: float, out: float = 0.0) -> Point:
-        """Return the point at ``x`` and height ``z`` that lies ``out`` metres outside the upper garment, on the breast
+        """Return the point at ``x`` and height ``z`` that lies ``out`` metres outside the upper garment, on the chest
         (``facing`` 1) or on the back (-1)."""
         centre, width, flat = self.ring(z, out)
         return x, centre[1] + facing * flat * math.sqrt(max(0.0, width * width - x * x)), z
 
 
 def plain(material: Material, warmth: float) -> Surface:
-    """Return the surface of a thing of one material."""
+    """Return the surface of an object made of one material."""
     return texture(Garment.plain(material), warmth)
 
 
 def through(thickness: float) -> float:
-    """Return the warmth outside cloth ``thickness`` metres thick: two resistances to heat in series."""
+    """Return the warmth outside cloth ``thickness`` metres thick: two thermal resistances in series."""
     return FILM / (FILM + thickness)
 
 
 def lerp(a: Point, b: Point, share: float) -> Point:
-    """Return the point ``share`` of the way from ``a`` to ``b``."""
+    """Return the point at ``share`` of the way from ``a`` to ``b``."""
     return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])
 
 

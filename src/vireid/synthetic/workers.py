@@ -1,8 +1,8 @@
-"""Rendering many images into files, in this process or in several.
+"""Rendering many images to files, in this process or in several.
 
-Processes rather than threads: every PyTorch call takes the interpreter's lock, and on a busy machine threads spend
-their time waiting for it. They are started as plain commands and not through ``multiprocessing``, which would run a
-caller's script a second time (spawn) or copy a process whose threads hold locks (fork).
+Processes are used rather than threads, because every PyTorch call takes the interpreter's lock, and on a busy machine
+threads spend their time waiting for it. They are started as plain commands and not through ``multiprocessing``, which
+would run the caller's script a second time (spawn) or copy a process whose threads hold locks (fork).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from vireid.synthetic.settings import SyntheticSet
 from vireid.synthetic.view import sample_camera, sample_view
 from vireid.types import VireidError
 
-BATCH = 16  # images that are rendered together by a processor
-DEVICE_BATCH = 128  # and by a GPU
-PARTIAL = ".partial"  # folder of the images that are being written
+BATCH = 16  # images rendered together on a CPU
+DEVICE_BATCH = 128  # images rendered together on a GPU
+PARTIAL = ".partial"  # folder of the images being written
 MASKS = "masks"  # folder of the silhouettes
-PIXELS_WORTH_A_PROCESS = 4_000_000  # about the work that takes as long as starting one
-# an interrupt is the parent's to handle; what to do is read before PyTorch is imported, so that all start at once
+PIXELS_WORTH_A_PROCESS = 4_000_000  # takes about as long as starting a process
+# the parent handles interrupts; the job is read before PyTorch is imported, so that all processes start at once
 COMMAND = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); import sys; job = sys.stdin.buffer.read(); "
     "from vireid.synthetic.workers import serve; serve(job)"
@@ -52,7 +52,7 @@ _camera = lru_cache(maxsize=64)(sample_camera)
 
 @dataclass(frozen=True)
 class Job:
-    """Images to make below ``folder``, in which all folders exist; with silhouettes if ``masks``."""
+    """Images to render into ``folder``, whose subfolders all exist; with silhouettes if ``masks``."""
 
     folder: Path
     shots: tuple[Shot, ...]
@@ -74,10 +74,10 @@ class Picture:
 
 
 def run(job: Job) -> Generator[int, None, None]:
-    """Make a job's images on a GPU, if there is one, or with as many processes as pay; gives how many more are
-    written, again and again.
+    """Render the images of a job on a GPU, if there is one, or with as many processes as are worth starting; yield the
+    number of newly written images, repeatedly.
 
-    Every file appears whole or not at all, an image after its silhouette. Raises ``OSError`` when a file cannot be
+    Every file appears whole or not at all, an image after its silhouette. Raises ``OSError`` if a file cannot be
     written.
     """
     if torch.cuda.is_available():
@@ -88,7 +88,7 @@ def run(job: Job) -> Generator[int, None, None]:
 
 
 def run_here(job: Job) -> Generator[int, None, None]:
-    """Make a job's images in this process."""
+    """Render the images of a job in this process."""
     for begin in range(0, len(job.shots), BATCH):
         batch = job.shots[begin : begin + BATCH]
         for picture in pictures(job, batch, torch.device("cpu")):
@@ -97,7 +97,7 @@ def run_here(job: Job) -> Generator[int, None, None]:
 
 
 def run_on(job: Job, device: torch.device) -> Generator[int, None, None]:
-    """Make a job's images in this process on ``device``; threads write a batch while the next one is rendered."""
+    """Render the images of a job in this process on ``device``; threads write one batch while the next is rendered."""
     with ThreadPoolExecutor(usable_cores()) as pool:
         writing: list[Future[None]] = []
         for begin in range(0, len(job.shots), DEVICE_BATCH):
@@ -108,7 +108,7 @@ def run_on(job: Job, device: torch.device) -> Generator[int, None, None]:
 
 
 def run_apart(job: Job, processes: int) -> Generator[int, None, None]:
-    """Make a job's images in other processes, which all answer through one pipe."""
+    """Render the images of a job in other processes, which all report through one pipe."""
     reader, writer = os.pipe()
     children: list[subprocess.Popen[bytes]] = []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -137,7 +137,7 @@ def run_apart(job: Job, processes: int) -> Generator[int, None, None]:
 
 
 def serve(job: bytes) -> None:
-    """Be one of the processes of ``run_apart``."""
+    """Run one of the processes of ``run_apart``."""
     torch.set_num_threads(1)
     try:
         for count in run_here(pickle.loads(job)):
@@ -149,11 +149,11 @@ def serve(job: bytes) -> None:
 
 
 def _answer(line: str) -> None:
-    os.write(sys.stdout.fileno(), f"{line}\n".encode())  # at once: the pipe is shared, and print may write by pieces
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())  # in one call: print may write in pieces to the shared pipe
 
 
 def _shares(job: Job, processes: int) -> list[Job]:
-    """Deal out the images, whole batches at a time."""
+    """Distribute the images, whole batches at a time."""
     batches = [job.shots[i : i + BATCH] for i in range(0, len(job.shots), BATCH)]
     hands = [tuple(shot for batch in batches[i::processes] for shot in batch) for i in range(processes)]
     return [replace(job, shots=hand) for hand in hands if hand]
@@ -166,7 +166,7 @@ def _finish(writing: list[Future[None]]) -> int:
 
 
 def pictures(job: Job | SyntheticSet, batch: Sequence[Shot], device: torch.device) -> list[Picture]:
-    """Render shots, which may mix spectra and change their order."""
+    """Render shots, which may mix spectra; their order may change."""
     found = []
     for spectrum in Spectrum:
         mine = [shot for shot in batch if shot.spectrum is spectrum]
@@ -185,7 +185,7 @@ def pictures(job: Job | SyntheticSet, batch: Sequence[Shot], device: torch.devic
 def _write(job: Job, picture: Picture) -> None:
     if job.masks:
         _save(Image.fromarray(picture.mask), job.folder / mask_path(picture.shot.path), job.folder / PARTIAL)
-    # the quality, and with it the tables in the file, is the camera's
+    # the camera decides the quality, and with it the tables in the file
     _save(
         Image.fromarray(picture.pixels),
         job.folder / picture.shot.path,
@@ -195,12 +195,12 @@ def _write(job: Job, picture: Picture) -> None:
 
 
 def mask_path(path: str) -> str:
-    """Return where the silhouette of the image at ``path`` is."""
+    """Return the path of the silhouette of the image at ``path``."""
     return f"{MASKS}/{Path(path).with_suffix('.png')}"
 
 
 def _save(image: Image.Image, target: Path, partial: Path, **options: Any) -> None:
-    """Write an image atomically, by way of a file in ``partial`` that belongs to this thread."""
+    """Write an image atomically, through a file in ``partial`` that belongs to this thread."""
     work = partial / f"{os.getpid()}-{threading.get_ident()}{target.suffix}"
     image.save(work, **options)
     work.replace(target)

@@ -1,4 +1,4 @@
-"""Images to features: a trained network over a pixel store."""
+"""Images to features: a model over a pixel store."""
 
 from __future__ import annotations
 
@@ -12,49 +12,40 @@ from torch.nn.functional import normalize
 from vireid.data.augment import normalise
 from vireid.data.pixels import PixelStore
 from vireid.models.network import TwoStreamNetwork, embedding
+from vireid.parallel import Progress
 from vireid.training.device import autocast
-from vireid.types import Features, Modality, Sample
+from vireid.types import FeatureKind, Features, Modality, Sample
 
-FEATURES = ("after BNNeck", "before BNNeck")
-"""Kinds of feature `embed` returns: the paper's retrieval feature first."""
+BATCH = 64
+"""Images that go through a model at once, whatever number is given: bounds its memory."""
+
+Forward = Callable[[Tensor, Modality], dict[FeatureKind, Tensor]]
+"""Images (b, 3, h, w) uint8 of one modality on the CPU to features (b, d) by kind."""
 
 
-@torch.no_grad()
-def embed(
-    network: TwoStreamNetwork,
-    store: PixelStore,
-    samples: Sequence[Sample],
-    *,
-    flip: bool = False,
-    precision: str = "fp32",
-    batch: int = 64,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Features]:
-    """Embed the samples of a store (row i of the store is sample i).
+def embed_store(
+    forward: Forward, store: PixelStore, samples: Sequence[Sample], progress: Progress | None = None
+) -> dict[FeatureKind, Features]:
+    """Embed the samples of a store (row i of the store is sample i), modality by modality, `BATCH` images at a time.
 
     Args:
-        flip: average the feature with that of the mirrored image before the final normalisation.
+        progress: called with (images embedded, images).
 
     Returns:
-        By kind (see `FEATURES`), float32 L2-normalised features (n, d) on the CPU in the samples' order.
+        By kind, float32 features (n, d) on the CPU in the samples' order.
     """
-    device = next(network.parameters()).device
-    training = network.training
-    network.eval()
     modalities = np.array([s.modality for s in samples], dtype=np.int64)
-    rows: dict[str, Tensor] = {}
+    rows: dict[FeatureKind, Tensor] = {}
     done = 0
     for modality in Modality:
         of_modality = np.flatnonzero(modalities == modality)
-        for start in range(0, len(of_modality), batch):
-            index = of_modality[start : start + batch]
-            images = store.batch(index).to(device)
-            for kind, feature in embed_batch(network, images, modality, flip=flip, precision=precision)[0].items():
+        for start in range(0, len(of_modality), BATCH):
+            index = of_modality[start : start + BATCH]
+            for kind, feature in forward(store.batch(index), modality).items():
                 rows.setdefault(kind, torch.empty(len(samples), feature.shape[1]))[index] = feature.cpu()
             done += len(index)
             if progress:
                 progress(done, len(samples))
-    network.train(training)
     labels = (
         torch.tensor([s.identity for s in samples]),
         torch.tensor([s.camera for s in samples]),
@@ -63,17 +54,41 @@ def embed(
     return {kind: Features(values, *labels) for kind, values in rows.items()}
 
 
+def network_features(
+    network: TwoStreamNetwork,
+    store: PixelStore,
+    samples: Sequence[Sample],
+    *,
+    flip: bool = False,
+    precision: str = "fp32",
+) -> dict[FeatureKind, Features]:
+    """`embed_store` with a network, which may be in training; ``flip`` and features as of `embed_batch`."""
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+
+    def forward(images: Tensor, modality: Modality) -> dict[FeatureKind, Tensor]:
+        return embed_batch(network, images.to(device), modality, flip=flip, precision=precision)[0]
+
+    found = embed_store(forward, store, samples)
+    network.train(training)
+    return found
+
+
 @torch.no_grad()
 def embed_batch(
     network: TwoStreamNetwork, images: Tensor, modality: Modality, *, flip: bool = False, precision: str = "fp32"
-) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+) -> tuple[dict[FeatureKind, Tensor], tuple[Tensor, ...]]:
     """Embed images (b, 3, h, w) uint8 of one modality with a network in evaluation mode, on its device.
 
+    Args:
+        flip: average the feature with that of the mirrored image before the final normalisation.
+
     Returns:
-        The features (b, d) by kind, as `embed` gives them, and the branches' last maps (b, c, h', w') of the images as
-        they are.
+        L2-normalised features (b, d), after and before the BNNeck, and the branches' last maps (b, c, h', w') of the
+        images as they are.
     """
-    total: dict[str, Tensor] = {}
+    total: dict[FeatureKind, Tensor] = {}
     maps: tuple[Tensor, ...] = ()
     normal = normalise(images)
     for view in (normal, normal.flip(3)) if flip else (normal,):
@@ -82,6 +97,9 @@ def embed_batch(
         with autocast(images.device, precision):
             output = network(*sides)
         maps = maps or output.maps
-        for kind, parts in zip(FEATURES, (output.normed, output.pooled), strict=True):
+        for kind, parts in (
+            (FeatureKind.AFTER_BNNECK, output.normed),
+            (FeatureKind.BEFORE_BNNECK, output.pooled),
+        ):
             total[kind] = total.get(kind, 0) + embedding(parts)
     return {kind: normalize(feature) for kind, feature in total.items()}, maps

@@ -18,9 +18,9 @@ from vireid.layouts import find_layout
 from vireid.models.network import TwoStreamNetwork
 from vireid.retrieval.ranking import CosineRanking
 from vireid.training.checkpoint import portable
-from vireid.training.features import FEATURES, embed
+from vireid.training.features import network_features
 from vireid.training.monitor import Monitor
-from vireid.types import Features, Modality, Sample
+from vireid.types import FeatureKind, Features, Modality, Sample
 
 BEST, HISTORY = "best.safetensors", "validation.json"
 
@@ -45,8 +45,8 @@ class Validation:
 
     def measure(self, network: TwoStreamNetwork, step: int, out: Path, monitor: Monitor) -> None:
         """Record the mAP after ``step`` batches in ``out`` and keep the network if it is the best so far."""
-        features = embed(network, self.store, self.samples, precision=self.precision)[FEATURES[0]]
-        score = self._map(features)
+        kinds = network_features(network, self.store, self.samples, precision=self.precision)
+        score = self._map(kinds[FeatureKind.AFTER_BNNECK])
         earlier = [entry for entry in _history(out) if entry["step"] < step]
         if all(score > entry["map"] for entry in earlier):
             with atomic_path(out / BEST) as path:

@@ -55,7 +55,7 @@ def test_token_that_ends_in_mid_work(searched: Desk, token: str) -> None:
 def test_not_an_image(desk: Desk, day: Upload) -> None:
     text = {"name": "notes.txt", "mimeType": "image/jpeg", "buffer": b"not a picture"}
     desk.page.set_input_files("#pictures", [text, day])  # type: ignore[list-item]
-    expect(desk.page.get_by_role("alert").first).to_contain_text("notes.txt: not a picture that can be read here")
+    expect(desk.page.get_by_role("alert").first).to_contain_text("notes.txt: not a picture that this browser can read")
     expect(desk.page.locator("#strip li")).to_have_count(1)  # the other one is kept
     desk.page.get_by_label("Close the message").click()
     expect(desk.page.locator("#alert")).to_be_hidden()
@@ -112,7 +112,7 @@ def test_stop_a_search_that_hangs(searched: Desk) -> None:
 def test_an_answer_that_is_no_answer(searched: Desk) -> None:
     shown = searched.cards()
     refusal = "The service answered with status 502."
-    unreadable = "load the page again"
+    unreadable = "reload the page"
     bodies = {
         "<h1>Bad gateway</h1>": refusal,
         "[1]": refusal,
@@ -143,6 +143,6 @@ def test_no_match_under_the_filter(searched: Desk) -> None:
         searched.page.get_by_label(f"Not camera {camera}").click()
     searched.search()
     assert searched.cards() == []
-    expect(searched.page.locator("#empty")).to_contain_text("No image of the gallery is not 4 cameras")
+    expect(searched.page.locator("#empty")).to_contain_text("No image in the gallery passes the filter: not 4 cameras")
     searched.search("#empty button")
     assert searched.cards() != []

@@ -120,7 +120,7 @@ def test_mark_and_refine(searched: Desk) -> None:
     assert names[0] in titles
     assert names[1] not in titles
     expect(page.locator("#strip li")).to_have_count(2)
-    expect(page.locator("#strip-note")).to_contain_text("1 wrong one left out")
+    expect(page.locator("#strip-note")).to_contain_text("1 wrong match left out")
     expect(page.locator("#refine")).to_be_disabled()  # nothing new to refine with
     page.locator("#strip .example button").click()
     page.click("#unmark")

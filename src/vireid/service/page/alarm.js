@@ -1,10 +1,10 @@
-// The one line at the top that says what went wrong and what helps.
+// The line at the top that says what went wrong and what to do.
 
 import { $ } from "./dom.js";
 
 let timer = 0;
 
-/** Show one line, with a button that helps; with `wait` it is pressed by itself after so many seconds. */
+/** Show one line with a button for what to do; with `wait`, the button presses itself after so many seconds. */
 export function alarm(message, { label = "", act, wait = 0 } = {}) {
   calm();
   const box = $("#alert");

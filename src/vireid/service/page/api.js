@@ -1,4 +1,4 @@
-// The service: requests with the token, and errors that a person can act on.
+// Requests to the service with the token, and errors that a person can act on.
 
 const KEY = "vireid-token";
 const PATIENCE = 120_000; // milliseconds
@@ -14,7 +14,7 @@ export class ServiceError extends Error {
 
 let token = stored(() => sessionStorage.getItem(KEY)) ?? "";
 
-/** Move a token from the address (`/#token=...`) into this tab's storage, where no history keeps it. */
+/** Move a token from the address (`/#token=...`) into this tab's storage, so that it is not in the history. */
 export function takeToken() {
   const found = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!found) return false;
@@ -39,7 +39,7 @@ function stored(act) {
   try {
     return act();
   } catch {
-    return null; // storage may be forbidden: then the token lasts until the page is left
+    return null; // storage may be forbidden: then the token lasts until the page is closed
   }
 }
 
@@ -76,8 +76,8 @@ function explained(error) {
   if (error instanceof ServiceError) return error;
   if (error.name === "AbortError") return new ServiceError("stopped", "Stopped.");
   if (error.name === "TimeoutError") return new ServiceError("away", "The service took longer than two minutes.");
-  if (error.name === "SyntaxError") return new ServiceError("refused", "The service gave an answer that cannot be read: load the page again.");
-  return new ServiceError("away", "The service does not answer: it was stopped, or this computer has lost the way to it.");
+  if (error.name === "SyntaxError") return new ServiceError("refused", "The service's answer cannot be read: reload the page.");
+  return new ServiceError("away", "The service does not answer: it was stopped, or this computer cannot reach it.");
 }
 
 async function refusal(response) {

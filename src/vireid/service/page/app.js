@@ -1,4 +1,4 @@
-// The page: who may look, what is asked, what came back, and what is to be done when something fails.
+// The page: signing in, searching, showing the answer, marking matches, and reporting failures.
 
 import { alarm, calm } from "./alarm.js";
 import * as api from "./api.js";
@@ -9,13 +9,13 @@ import { createFilters } from "./filters.js";
 import { createPictures } from "./pictures.js";
 import { createResults } from "./results.js";
 
-const REFRESH = 60_000; // milliseconds between looks at what the gallery holds
+const REFRESH = 60_000; // milliseconds between checks of the gallery's contents
 let gallery = null;
 let answer = null;
 let asked = null; // the query that `answer` answers
-let running = null; // the AbortController of a search under way
-let rate = "0.001"; // of false matches, that the threshold shown is for; "" for none
-let moved = false; // whether a control was, since the search was sent
+let running = null; // the AbortController of the running search
+let rate = "0.001"; // false-match rate of the threshold shown; "" for none
+let moved = false; // whether a control has changed since the search was sent
 
 const results = createResults({ marked, compare: (match) => compare(match), heatWanted: () => gallery?.heatmaps && $("#heat").checked });
 const pictures = createPictures({
@@ -32,7 +32,7 @@ const compare = createCompare({ pictures, results, heatable: () => Boolean(galle
 
 function failed(error, again) {
   if (!(error instanceof api.ServiceError)) {
-    alarm("The service gave an answer that this page cannot show: load the page again.");
+    alarm("This page cannot show the service's answer: reload the page.");
     throw error;
   }
   if (error.kind === "stopped") return;
@@ -41,7 +41,7 @@ function failed(error, again) {
   alarm(error.message, error.kind === "away" ? { label: "Try again", act: again } : {});
 }
 
-// ---- the door
+// ---- signing in
 
 function askToken(message) {
   api.dropToken();
@@ -78,7 +78,7 @@ function furnish() {
 const thresholds = () => gallery.thresholds[asked?.modality] ?? {};
 const threshold = () => thresholds()[$("#threshold").value] ?? null;
 
-/** Offer the thresholds of the direction that was asked; the chosen false-match rate stays chosen. */
+/** Offer the thresholds of the direction searched; the selected false-match rate stays selected. */
 function calibrate() {
   const scores = thresholds();
   const levels = Object.keys(scores).sort((a, b) => a - b);
@@ -89,7 +89,7 @@ function calibrate() {
   results.setThreshold(threshold());
 }
 
-// ---- asking
+// ---- searching
 
 function ready() {
   $("#search").disabled = !running && !(gallery?.images && pictures.any());
@@ -156,8 +156,8 @@ function present(where) {
 }
 
 function nothing(where) {
-  if (!where) return vacant("No match", "Every image of the gallery was left out. Clear some marks and search again.");
-  vacant("No match", `No image of the gallery is ${where}.`, make("button", { type: "button", onclick: widen }, "Clear where and when, and search"));
+  if (!where) return vacant("No match", "Every image in the gallery was left out. Clear some marks and search again.");
+  vacant("No match", `No image in the gallery passes the filter: ${where}.`, make("button", { type: "button", onclick: widen }, "Clear where and when, and search"));
 }
 
 function widen() {
@@ -167,7 +167,7 @@ function widen() {
 
 function invite() {
   if (!gallery.images) return vacant("The gallery is empty", "Add images to it first: vireid gallery add STORE IMAGES");
-  vacant("Whom are you looking for?", "Give one or more pictures of one person. Matches come as pictures, best first.");
+  vacant("Who are you looking for?", "Add one or more pictures of one person. Matches are shown as pictures, best first.");
 }
 
 function vacant(title, text, ...more) {
@@ -204,7 +204,7 @@ function unmark() {
   take();
   marked();
   if (used) stale();
-  say("No marks");
+  say("Marks cleared");
 }
 
 function fresh() {
@@ -274,11 +274,11 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   act();
 });
-addEventListener("beforeunload", (event) => results.marks.size && event.preventDefault()); // marks live in this page only
+addEventListener("beforeunload", (event) => results.marks.size && event.preventDefault()); // marks exist only in this page
 addEventListener("hashchange", () => api.takeToken() && enter());
 setInterval(async () => {
   if (document.hidden || $("#desk").hidden || running) return;
-  const now = await api.gallery().catch(() => null); // a failure shows at the next search
+  const now = await api.gallery().catch(() => null); // a failure appears at the next search
   if (now && !$("#desk").hidden) {
     gallery = now;
     furnish();

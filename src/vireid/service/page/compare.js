@@ -1,4 +1,4 @@
-// Two pictures side by side: one of the query with a match, or any two of them.
+// Two pictures side by side: a query picture and a match, or any two of them.
 
 import { $, $$, clock, inline, make } from "./dom.js";
 import { heatOf } from "./heat.js";
@@ -57,7 +57,7 @@ export function createCompare({ pictures, results, heatable }) {
   }
 
   function caption(match) {
-    if (!match) return [make("b", {}, "Query"), make("span", {}, "the picture that was given")];
+    if (!match) return [make("b", {}, "Query"), make("span", {}, "your picture")];
     const { entry, score } = match;
     const track = entry.track ? ` · track ${entry.track}` : "";
     const lines = [`${entry.camera || "no camera"} · ${entry.modality}${track}`, clock(entry.time) || "no time", entry.name];

@@ -1,11 +1,11 @@
-// The ranked list with its marks as a file, written by the page itself.
+// Export of the ranked list with its marks as a file, written by the page itself.
 
 import { make } from "./dom.js";
 import { rest } from "./results.js";
 
 const COLUMNS = ["rank", "score", "above_threshold", "mark", "modality", "camera", "time", "track", "name", "id"];
 
-/** One row per picture: the matches with those of their tracks, then what was marked wrong and left out. */
+/** One row per picture: the matches with the rest of their tracks, then those marked wrong and left out. */
 export function rows(matches, marks, above) {
   const listed = matches.flatMap((match, index) => [match, ...rest(match)].map((each) => [each, index + 1]));
   const ids = new Set(listed.map(([match]) => match.entry.id));
@@ -34,7 +34,7 @@ export function saveCsv(list) {
 
 export const saveJson = (about, matches) => save(JSON.stringify({ ...about, matches }, null, 2) + "\n", "application/json", "json");
 
-/** Quoted as RFC 4180 says; a text that a spreadsheet would run as a formula gets an apostrophe before it. */
+/** A cell quoted as in RFC 4180; text that a spreadsheet would run as a formula gets a leading apostrophe. */
 function cell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "string") return String(value);

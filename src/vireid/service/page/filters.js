@@ -1,8 +1,8 @@
-// Where, when and how to search: the controls, filled from what the gallery holds, and what they say.
+// The controls for where, when and how to search: filling them from the gallery, and reading them.
 
 import { $, $$, clock, copy, count, minute } from "./dom.js";
 
-const MANY = 8; // cameras, from here on with a field to find one
+const MANY = 8; // from this many cameras on, a field helps to find one
 
 export function createFilters(changed) {
   const form = $("#query");
@@ -65,7 +65,7 @@ export function createFilters(changed) {
     return restriction;
   }
 
-  /** The restriction in words, empty where there is none. */
+  /** The filter in words; empty if there is none. */
   function words() {
     const { modality, cameras: only, not_cameras: not, since, until } = where();
     const said = [];
@@ -79,7 +79,7 @@ export function createFilters(changed) {
 
   function note() {
     const wrong = $("#since").value && $("#until").value && $("#since").value >= $("#until").value;
-    $("#until").setCustomValidity(wrong ? "This end lies before the start: give a later one." : "");
+    $("#until").setCustomValidity(wrong ? "The end is before the start: choose a later end." : "");
     $("#where-note").textContent = words();
     $("#clear-where").disabled = !words();
   }
@@ -121,7 +121,7 @@ export function createFilters(changed) {
     fill,
     clear,
     words,
-    /** The fields of a search that the controls decide. */
+    /** The fields of a search that the controls set. */
     read: () => ({
       modality: form.elements.modality.value,
       top: Number($("#top").value),

@@ -1,19 +1,19 @@
-// Heat maps of the gallery's images: fetched when somebody looks, kept while the page is open.
+// Heat maps of gallery images: fetched when somebody looks at an image, kept while the page is open.
 
 import { heatmap } from "./api.js";
 import { $ } from "./dom.js";
 
-const HOVER = 220; // milliseconds that the pointer rests on a picture before its heat map is asked for
-const FOCUS = 700; // longer, so that the arrow keys pass over the pictures themselves
+const HOVER = 220; // milliseconds that the pointer rests on a picture before its heat map is requested
+const FOCUS = 700; // longer, so that moving with the arrow keys shows the pictures themselves
 const KEPT = 400;
-const urls = new Map(); // id -> promise of an object URL, or of "" where the service has none
+const urls = new Map(); // id -> promise of an object URL, or of "" if the service has none
 
 export function heatOf(id) {
   if (!urls.has(id)) {
     const asked = heatmap(id).then(
       (blob) => URL.createObjectURL(blob),
       (error) => {
-        if (error.kind !== "refused") urls.delete(id); // the next look may succeed
+        if (error.kind !== "refused") urls.delete(id); // the next attempt may succeed
         return "";
       },
     );
@@ -27,7 +27,7 @@ export function heatOf(id) {
   return urls.get(id);
 }
 
-/** Show a card's heat map while the pointer rests on its picture or the keyboard rests on it. */
+/** Show a card's heat map while the pointer rests on its picture or the card has the keyboard focus. */
 export function warm(card, id, wanted) {
   const picture = $(".picture", card);
   const overlay = $(".heat", card);
@@ -38,7 +38,7 @@ export function warm(card, id, wanted) {
     timer = setTimeout(async () => {
       const waiting = timer;
       const url = await heatOf(id);
-      if (waiting !== timer) return; // the pointer has gone on
+      if (waiting !== timer) return; // the pointer has moved on
       overlay.src = url;
       overlay.hidden = !url;
       card.classList.toggle("heatless", !url);

@@ -1,4 +1,4 @@
-// The pictures of the person: chosen, dropped or pasted files, and matches that were added to the query.
+// The pictures of the person: chosen, dropped or pasted files, and matches added to the query.
 
 import { $, copy, count, inline } from "./dom.js";
 
@@ -27,7 +27,7 @@ export function createPictures({ changed, refused, takenOut }) {
     }
     if (unreadable.length) {
       const names = unreadable.join(", ");
-      refused(`${names}: not ${unreadable.length > 1 ? "pictures" : "a picture"} that can be read here; give JPEG, PNG or WebP.`);
+      refused(`${names}: not ${unreadable.length > 1 ? "pictures" : "a picture"} that this browser can read; use JPEG, PNG or WebP.`);
     }
     if (unreadable.length === chosen.length) return;
     if (!chosenByHand && !before) {
@@ -62,12 +62,12 @@ export function createPictures({ changed, refused, takenOut }) {
     const strip = $("#strip");
     strip.replaceChildren(
       ...files.map((picture) => tile(picture, picture.url, picture.name, "Remove")),
-      ...[...examples.values()].map((match) => tile(match, inline(match.thumbnail), match.entry.name, "Take out")),
+      ...[...examples.values()].map((match) => tile(match, inline(match.thumbnail), match.entry.name, "Remove")),
     );
     const note = [];
     const pictures = files.length + examples.size;
     if (pictures > 1) note.push(`${pictures} pictures of one person`);
-    if (leftOut.size) note.push(`${count(leftOut.size, "wrong one")} left out`);
+    if (leftOut.size) note.push(`${count(leftOut.size, "wrong match", "wrong matches")} left out`);
     $("#strip-note").textContent = note.join(" · ");
     $("#strip-note").hidden = !note.length;
     $("#fresh").hidden = !pictures;
@@ -112,7 +112,7 @@ export function createPictures({ changed, refused, takenOut }) {
   document.addEventListener("drop", (event) => {
     drop.classList.remove("over");
     if (!carriesFiles(event)) return;
-    event.preventDefault(); // anywhere on the page, or the browser would open the file
+    event.preventDefault(); // anywhere on the page, because otherwise the browser would open the file
     add([...event.dataTransfer.files]);
   });
   $("#query").addEventListener("change", (event) => {
@@ -128,7 +128,7 @@ export function createPictures({ changed, refused, takenOut }) {
     draw,
     clear,
     any: () => files.length + examples.size > 0,
-    /** Lay the heat maps of an answer over the pictures that it was given for, in their order. */
+    /** Overlay the heat maps of an answer on the pictures that were sent, in order. */
     lay(queries, asked) {
       asked.forEach((picture, index) => (picture.heat = inline(queries[index]?.heatmap)));
       draw();
@@ -136,7 +136,7 @@ export function createPictures({ changed, refused, takenOut }) {
   };
 }
 
-/** An infrared camera writes three equal channels; JPEG may move them by a few steps. */
+/** An infrared camera writes three equal channels; JPEG may change them by a few steps. */
 function isGrey(picture) {
   const canvas = new OffscreenCanvas(32, 32);
   const context = canvas.getContext("2d");

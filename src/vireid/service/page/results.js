@@ -1,4 +1,4 @@
-// The ranked matches as a grid of cards, the marks on them, and the keys that work there.
+// The ranked matches as a grid of cards, their marks, and the keys that work there.
 
 import { $, $$, brief, clock, copy, count, inline, make, say } from "./dom.js";
 import { warm } from "./heat.js";
@@ -9,8 +9,8 @@ export function createResults({ marked, compare, heatWanted }) {
   const marks = new Map();
   let matches = [];
   let threshold = null;
-  let modality = ""; // of the query's pictures
-  let quiet = false; // no heat map for a focus that nobody asked for
+  let modality = ""; // of the query pictures
+  let quiet = false; // no heat map when the page itself moves the focus
 
   function show(found, taken) {
     matches = found;
@@ -74,7 +74,7 @@ export function createResults({ marked, compare, heatWanted }) {
 
   const rankOf = (item) => Number(item.dataset.index) + 1;
 
-  /** Write marks on cards, in words too. */
+  /** Show the marks on the cards, also in words. */
   function judge() {
     for (const item of cards()) {
       const match = matches[item.dataset.index];
@@ -96,10 +96,10 @@ export function createResults({ marked, compare, heatWanted }) {
     item.setAttribute("aria-label", parts.join(", "));
   }
 
-  /** The threshold was found between the modalities: it says nothing (null) of two pictures of the same one. */
+  /** The threshold applies between the modalities: for two pictures of the same one the result is null. */
   const above = ({ entry, score }) => (threshold === null || entry.modality === modality ? null : score >= threshold);
 
-  /** Mark the threshold: on cards, and as a line where it holds for all and the list is in the order of its scores. */
+  /** Mark the threshold on the cards, and as a line if it applies to all of them and the list is sorted by score. */
   function cut() {
     $(".cut", grid)?.remove();
     for (const item of cards()) {
@@ -121,7 +121,7 @@ export function createResults({ marked, compare, heatWanted }) {
 
   const cards = () => $$(".card", grid);
 
-  /** One card is in the tab order: the one that was last looked at. */
+  /** Only one card is in the tab order: the last one visited. */
   function rove(item) {
     for (const other of cards()) {
       const here = other === item;
@@ -134,11 +134,11 @@ export function createResults({ marked, compare, heatWanted }) {
     if (!item) return;
     rove(item);
     item.focus({ preventScroll: true });
-    if (item === cards()[0]) $("#results").scrollTo(0, 0); // with what stands over the grid
+    if (item === cards()[0]) $("#results").scrollTo(0, 0); // shows what is above the grid, too
     item.scrollIntoView({ block: "nearest" });
   }
 
-  /** The card a line above or below, as the grid happens to be broken. */
+  /** The card one row above or below, in the grid's current layout. */
   function beside(item, down) {
     const { top, left } = item.getBoundingClientRect();
     const ahead = cards().filter((other) => (down ? other.getBoundingClientRect().top > top + 1 : other.getBoundingClientRect().top < top - 1));
@@ -193,5 +193,5 @@ export function createResults({ marked, compare, heatWanted }) {
   };
 }
 
-/** The other pictures of a match's track that were found with it. */
+/** The other pictures of the match's track that were found with it. */
 export const rest = (match) => (match.group ?? []).filter((other) => other.entry.id !== match.entry.id);

@@ -25,7 +25,7 @@ document.addEventListener("DOMContentLoaded", () => {
     try {
       localStorage.theme = root.dataset.theme;
     } catch {
-      // then it holds until the page is closed
+      // the theme then lasts until the page is closed
     }
   });
 });

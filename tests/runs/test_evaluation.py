@@ -12,7 +12,7 @@ from tests.tiny import tiny_run
 from tests.trees import write_folder
 from vireid.evaluation.ranked import Method
 from vireid.report.evaluation import write_evaluation
-from vireid.runs.evaluate import evaluate_runs
+from vireid.runs.evaluation import evaluate
 
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -23,8 +23,8 @@ def test_other_ways_of_ranking_stand_beside_the_plain_result(tmp_path: Path) -> 
     root = tmp_path / "other"
     write_folder(root, ["a", "b", "c"], images=3, size=(48, 32))
     cache, device = tmp_path / "cache", torch.device("cpu")
-    plain = evaluate_runs([run], root, cache=cache, device=device)
-    evaluation = evaluate_runs([run], root, beside=METHODS[1:], cache=cache, device=device)
+    plain = evaluate([run], root, cache=cache, device=device)
+    evaluation = evaluate([run], root, beside=METHODS[1:], cache=cache, device=device)
     results, page = write_evaluation(evaluation, tmp_path / "out")
     lines = json.loads(results.read_text())["results"]
     text = re.sub(r"<[^>]+>", " ", page.read_text())
