@@ -142,7 +142,7 @@ def test_a_recipe_named_after_a_paper_trains_what_its_code_trains(name: str) -> 
     expected = ("adam", 3.5e-4, 1, 0) if adam else ("sgd", 0.1, 0.1, 10)
     assert (schedule.optimizer, schedule.lr, schedule.backbone_factor, schedule.warmup) == expected
     assert (schedule.shape, schedule.weight_decay) == ("step", 5e-4)
-    assert data.resize == ("bilinear" if adam or name.startswith("baseline") else "lanczos")
+    assert data.resampling == ("bilinear" if adam or name.startswith("baseline") else "lanczos")
 
 
 WEIGHTS: dict[str, dict[str, float]] = {

@@ -78,7 +78,7 @@ class DataConfig:
     sampling: Literal["turns", "independent", "either"] = "turns"
     """turns: identities and their images take turns; independent: both drawn anew for every batch, images with
     replacement (AGW's code and all derived from it); either: K images of an identity whatever their modality (MCJA)."""
-    resize: Literal["bilinear", "lanczos"] = "bilinear"
+    resampling: Literal["bilinear", "lanczos"] = "bilinear"
     """Filter that brings images to the input's size; both smooth what they reduce."""
     pad: int = Field(default=10, ge=0)
     """Border in pixels before the random crop back to the input size."""

@@ -58,6 +58,7 @@ class Embedder(ABC):
     kinds: tuple[FeatureKind, ...] = (FeatureKind.AFTER_BNNECK,)
     info: Mapping[str, Any] = {}
     responds = True
+    resampling: str = "bilinear"
     source = ""
     resampling: str = "bilinear"
 

@@ -37,8 +37,8 @@ def model_fingerprint(run: Run) -> str:
         if group[leaf] == value:
             del group[leaf]
     shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
-    if recipe["data"]["resize"] != "bilinear":
-        shape["resize"] = recipe["data"]["resize"]
+    if recipe["data"]["resampling"] != "bilinear":
+        shape["resampling"] = recipe["data"]["resampling"]
     state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     for name, value in sorted(portable(run.network.state_dict()).items()):
         state.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -67,7 +67,7 @@ class Comparison:
         unknown = " The paper does not state its galleries; rows of a known other rule have no bracket."
         caption = (
             f"Table {self.name[-1]}, comparison with other methods: {MEASURED} {grid.protocol}"
-            f"{unknown if self.layout == 'sysu' else ''} Of later work, {notes}."
+            f"{unknown if self.layout == 'sysu' else ''} Notes on later work: {notes}."
         )
         table = ResultTable(self.name, caption, ("method", "about"), COLUMNS, tuple(blocks))
         return Product(table, _figure(table))
