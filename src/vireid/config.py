@@ -104,11 +104,6 @@ class DataConfig:
     """Share of a plain folder's identities kept from training for evaluation; the other layouts have lists."""
 
     @property
-    def resampling(self) -> str:
-        """The filter that brings images to that size."""
-        return self.resize
-
-    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the network input in pixels."""
         return self.height, self.width

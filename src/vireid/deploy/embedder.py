@@ -60,7 +60,6 @@ class Embedder(ABC):
     responds = True
     resampling: str = "bilinear"
     source = ""
-    resampling: str = "bilinear"
 
     def embed(self, images: Pixels, modality: Modality) -> Vectors:
         """Map uint8 RGB images (n, height, width, 3) to L2-normalised features for retrieval (n, dimension)."""

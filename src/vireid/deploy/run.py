@@ -71,7 +71,7 @@ class RunEmbedder(Embedder):
         self.source, self.fingerprint = str(run.folder.resolve()), model_fingerprint(run)
         self.dimension = dimension_of(run)
         self.height, self.width = run.recipe.data.height, run.recipe.data.width
-        self.resampling: str = run.recipe.data.resize
+        self.resampling: str = run.recipe.data.resampling
         self._device = next(run.network.parameters()).device
         self.precision, self.device = run.precision, describe(self._device)
 
