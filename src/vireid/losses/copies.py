@@ -1,4 +1,4 @@
-"""Losses of methods that show the shared stages every image in more than one form; none where no method does."""
+"""Losses for methods that send every image through the shared stages in several forms; none without such a method."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vireid.losses.objective import BranchOutputs
 
 
 class BridgeLoss(nn.Module):
-    """Draw the centre of an identity's copies towards its visible and its infrared centre, and these towards it.
+    """Pull the centre of an identity's copies and its visible and infrared centres together.
 
-    The mean distance of the two to the mean of the copies' visible and infrared centres, on normalised concatenated
-    features; of `vireid.methods.Bridge`.
+    The mean distance of these two centres to the mean of the copies' visible and infrared centres, on normalised
+    concatenated features; for `vireid.methods.Bridge`.
     """
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
@@ -31,7 +31,7 @@ class BridgeLoss(nn.Module):
 class MiddleLoss(nn.Module):
     """Distribution consistency (MMN; Zhang et al., ACM Multimedia 2021): pull the two modalities' copies together.
 
-    The mean distance between an identity's two centres of copies, on normalised concatenated features; of
+    The mean distance between an identity's two centres of copies, on normalised concatenated features; for
     `vireid.methods.Middle`. The paper's weight is 0.2 with stripes and 0.5 without.
     """
 
@@ -50,5 +50,5 @@ def _features(output: BranchOutputs) -> Tensor:
 
 
 def _copies(output: BranchOutputs, labels: Tensor) -> Tensor:
-    """Boolean (r,): which rows are copies."""
+    """Boolean mask (r,) of the rows that are copies."""
     return torch.arange(len(labels), device=labels.device) >= len(labels) // output.forms

@@ -26,7 +26,7 @@ def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
 class RandomTriplet(nn.Module):
     """Every row as anchor with one positive and one negative drawn uniformly from the batch, either modality.
 
-    The way the authors describe: mean of ``max(0, margin + d(a, p) - d(a, n))``. Draws with PyTorch's global generator.
+    As the authors describe it: mean of ``max(0, margin + d(a, p) - d(a, n))``. Draws with PyTorch's global generator.
     """
 
     def __init__(self, margin: float = 0.3) -> None:
@@ -72,15 +72,15 @@ class WeightedTriplet(nn.Module):
         return self.penalise(far - near).mean()
 
     def penalise(self, excess: Tensor) -> Tensor:
-        """Loss (b,) of how much farther (b,) the positives are than the negatives."""
+        """Loss (b,) from how much farther (b,) the positives are than the negatives."""
         return softplus(excess)
 
 
 class SquaredTriplet(WeightedTriplet):
     """The weighted-regularised triplet on the signed square of its difference (Ye et al., CAJ, ICCV 2021).
 
-    ``softplus(sign(x) x^2)``, x the weighted distance of the positives less that of the negatives: what is far from
-    right counts more, what is nearly right less.
+    ``softplus(sign(x) x^2)``, x the weighted distance of the positives minus that of the negatives: large
+    errors count more, small ones less.
     """
 
     def penalise(self, excess: Tensor) -> Tensor:

@@ -14,14 +14,14 @@ from vireid.types import Modality
 
 
 class Middle(Method):
-    """Every image once more as a middle-modality image, drawn by a small non-linear generator.
+    """A copy of every image as a middle-modality image, made by a small non-linear generator.
 
     The generator has an encoder per modality, 3 to 1 to 1 channels, and one decoder, 1 to 3, all 1x1 convolutions with
-    ReLU. Its image takes the modality's own stem. The loss ``middle`` comes with it (distribution consistency), see
+    ReLU. Its image goes through the modality's own stem. It adds the loss ``middle`` (distribution consistency), see
     `vireid.losses.copies.MiddleLoss`.
 
     Args:
-        weight: of that loss; the paper's is 0.2 with stripes and 0.5 without.
+        weight: weight of that loss; the paper's is 0.2 with stripes and 0.5 without.
     """
 
     def __init__(self, config: ModelConfig, *, weight: Annotated[float, Field(ge=0)] = 0.2) -> None:

@@ -15,10 +15,10 @@ from vireid.models.segmented import Branch, make_classifier
 
 
 class StripedBranch(Branch):
-    """layer4 whose map is cut into ``count`` stripes, each pooled, reduced and classified alone.
+    """layer4 whose map is cut into ``count`` stripes, each pooled, reduced and classified on its own.
 
     Args:
-        count: stripes, from the top; they overlap by a row where it does not divide the map's height.
+        count: stripes, from the top; they overlap by a row if it does not divide the map's height.
         dimension: length of a stripe's feature after a 1x1 convolution, BatchNorm and ReLU (HCT); 0: no reduction.
     """
 
@@ -27,7 +27,7 @@ class StripedBranch(Branch):
         channels = self.bnneck.num_features
         self.count, width = count, dimension or channels
         self.reduce = nn.ModuleList(_reduction(channels, dimension) for _ in range(count if dimension else 0))
-        # BatchNorm works channel by channel: one over all stripes is one for each.
+        # BatchNorm works per channel, so one over all stripes equals one for each.
         self.bnneck = nn.BatchNorm1d(count * width)
         self.bnneck.bias.requires_grad_(False)
         self.classifier = nn.ModuleList(make_classifier(width, classes) for _ in range(count))
@@ -58,7 +58,7 @@ class Stripes(Method):
     """Cut every branch's layer4 map into stripes.
 
     Args:
-        count: stripes. dimension: length of a stripe's feature; 0: layer4's channels.
+        count: number of stripes. dimension: length of a stripe's feature; 0: layer4's channels.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a method beside the paper's can change in the network."""
+"""What a method other than the paper's can change in the network."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Method(nn.Module):
     """Base of every method: a class that overrides the hooks it needs, found by name, see `vireid.plugins`.
 
     A recipe chooses it with ``model.methods: {NAME: {OPTION: value}}``. Its options are the keyword-only arguments of
-    its constructor; their annotations are checked. What is random in it draws from PyTorch's global generator, which
-    the training loop seeds for every batch. At most one method of a recipe may override `copy`, and one `branch`.
+    its constructor; their annotations are checked. Random parts draw from PyTorch's global generator, which the
+    training loop seeds for every batch. At most one method of a recipe may override `copy`, and at most one `branch`.
 
     Args:
-        config: the network the method is to be a part of.
+        config: the network the method becomes part of.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -33,15 +33,15 @@ class Method(nn.Module):
     def copy(
         self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]
     ) -> Tensor | None:
-        """Show the shared stages every image once more, in another form; None: not now.
+        """Return a copy of every image in another form, to go through the shared stages too; None for no copies.
 
         In training the copies are rows of their own with the labels of their images; in evaluation the retrieval
         feature is the mean of the image's and its copy's, both normalised.
 
         Args:
-            images: (b, 3, h, w), those of `images`. features: (b, c, h', w'), what ``stem`` made of them; of a
+            images: (b, 3, h, w), from `images`. features: (b, c, h', w'), the output of ``stem`` on them; for a
                 transformer the grid, and the copies get the class tokens of their images.
-            stem: the modality's.
+            stem: the stem of the modality.
 
         Returns:
             Features (b, c, h', w') in the same order.
@@ -53,16 +53,16 @@ class Method(nn.Module):
         return features
 
     def branch(self, classes: int) -> Branch | None:
-        """Make what is used in place of `Branch`: layer4 and the features, necks and classifiers behind it."""
+        """Make the replacement of `Branch`: layer4 and the features, necks and classifiers after it."""
         return None
 
     def losses(self) -> dict[str, dict[str, JsonValue]]:
-        """Return the losses that come with the method, NAME: {weight: w, OPTION: value}, as a recipe's ``loss`` names
-        them; what the recipe itself says of one wins.
+        """Return the losses that come with the method, NAME: {weight: w, OPTION: value}, as in a recipe's ``loss``;
+        the recipe's own settings of a loss win.
         """
         return {}
 
 
 def overrides(method: Method, hook: str) -> bool:
-    """Whether a method has a ``hook`` of its own."""
+    """Whether a method overrides ``hook``."""
     return getattr(type(method), hook) is not getattr(Method, hook)

@@ -48,7 +48,7 @@ class _Differentiable(torch.autograd.Function):
         share = gradient.reshape(mean.shape) * (mean.numel() / features.numel())
         x = features.float()
         result = (x.clamp_min(FLOOR) / mean).pow_(ctx.power - 1).mul_(share)
-        # nothing where x is at the floor; masked_fill_ takes twenty times as long on a processor
+        # zero where x is at the floor; masked_fill_ takes twenty times as long on a CPU
         return torch.ops.aten.threshold_backward(result, x, FLOOR).to(features.dtype), None, None
 
 
