@@ -18,7 +18,7 @@ ERASED_AREA = (0.02, 0.4)
 ERASED_ASPECT = (0.3, 1 / 0.3)
 ATTEMPTS = 20
 EXCHANGES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.299, 0.587, 0.114))
-"""Shares of red, green and blue in what takes the place of all three: one channel, or grey (ITU-R BT.601)."""
+"""Shares of red, green and blue in the mix that replaces all three: one channel, or grey (ITU-R BT.601)."""
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def normalise(images: Tensor) -> Tensor:
 
     The result is in channels-last memory.
     """
-    # whole rows of (width * 3) values at once: an operand of length 3 in the last place defeats vectorisation
+    # whole rows of (width * 3) values at once: an operand whose last dimension is 3 defeats vectorisation
     batch, _, height, width = images.shape
     mean, std = torch.tensor(MEAN, device=images.device), torch.tensor(STD, device=images.device)
     scale, shift = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
@@ -36,7 +36,7 @@ def normalise(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Draws:
-    """What chance decided for a batch of b images; all (b,) tensors.
+    """The random draws for a batch of b images; all (b,) tensors.
 
     ``top`` and ``left``, in pixels from -pad to pad: where the crop begins in the image; ``mirrored``: bool;
     the erased box, in pixels of the crop after mirroring: ``box_top``, ``box_left``, ``box_height``,
@@ -55,7 +55,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random crop out of a black border, horizontal mirroring, random erasing, then `normalise`.
+    """Random crop with a black border, horizontal mirroring, random erasing, then `normalise`.
 
     ``pad``: border in pixels. ``flip``, ``erase``: probabilities from 0 to 1. Random erasing (Zhong et al.,
     AAAI 2020): a box of 2 to 40 % of the image, aspect from 0.3 to 3.33, drawn anew (at most 20 times) until
@@ -78,7 +78,7 @@ class Augment:
     def __call__(self, images: Tensor, generator: torch.Generator, coloured: slice = slice(None)) -> Tensor:
         """(b, 3, h, w) uint8 to float32 of the same shape, on the images' device, in channels-last memory.
 
-        ``generator`` may live on another device; one on the CPU gives the same draws whatever the device.
+        ``generator`` may live on another device; one on the CPU gives the same draws on every device.
         ``coloured`` are the images whose channels may be exchanged.
         """
         batch, _, height, width = images.shape
@@ -101,14 +101,14 @@ class Augment:
         aspect = low + (high - low) * uniform(batch, ATTEMPTS)
         tall, wide = (area * aspect).sqrt().round().int(), (area / aspect).sqrt().round().int()
         fits = (tall < height) & (wide < width)
-        first = fits.int().argmax(1, keepdim=True)  # 0 where none fits; erased is False there
+        first = fits.int().argmax(1, keepdim=True)  # 0 if none fits; erased is False then
         erased = fits.any(1) & (uniform(batch) < self.erase)
         box_height = tall.gather(1, first).squeeze(1) * erased
         box_width = wide.gather(1, first).squeeze(1) * erased
         box_top = torch.floor(uniform(batch) * (height - box_height + 1)).int()
         box_left = torch.floor(uniform(batch) * (width - box_width + 1)).int()
         exchange = torch.full((batch,), -1, device=generator.device)
-        if self.exchange > 0:  # last, and only then: without it a seed gives what it gave before there was it
+        if self.exchange > 0:  # last and only if used, so that without it a seed gives the same draws as before
             mix = torch.floor(uniform(batch) * len(EXCHANGES)).long()
             exchange = torch.where(uniform(batch) < self.exchange, mix, exchange)
         return Draws(top, left, mirrored, box_top, box_left, box_height, box_width, exchange)

@@ -35,10 +35,10 @@ class Loop:
     """State of a run between two batches; ``step`` counts batches done, ``seconds`` the time they took.
 
     Args:
-        out: run folder. objective: what is minimised, with parameters of its own where a loss has some.
+        out: run folder. objective: the function to minimise, which may have parameters of its own.
         samples: training samples, row i of ``store`` is sample i.
-        validation: what to measure after each epoch, or None. probe: images on which the method's parts are measured
-        after each epoch, or None.
+        validation: what to measure after each epoch, or None. probe: images to measure the method's health on after
+        each epoch, or None.
     """
 
     recipe: Recipe
@@ -79,7 +79,7 @@ class Loop:
                 self.scaler.load_state_dict(state["scaler"])
 
     def run(self, monitor: Monitor) -> None:
-        """Train to the end of the schedule, or until the monitor is told to stop; either way leave a checkpoint.
+        """Train to the end of the schedule, or until the monitor is told to stop; either way write a checkpoint.
 
         Raises:
             VireidError: the loss is NaN or infinite (the last good checkpoint stays).
