@@ -1,4 +1,4 @@
-"""Reading image files into arrays with Pillow. Any flaw of a file is a one-line error that names it."""
+"""Read image files into arrays with Pillow. Any flaw in a file is a one-line error that names it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_image(path: Path) -> Pixels:
     Returns uint8 RGB of shape (height, width, 3), turned upright by its EXIF orientation. 8-bit greyscale and
     palette images are converted. Raises `VireidError` that names the file if it is missing, empty, truncated,
     not an image, larger than `MAX_PIXELS`, or CMYK, 16-bit or with an alpha channel: converting those loses
-    or invents values, so the choice is left to the user.
+    or invents values, so the user has to choose how.
     """
     return decode_image(read_bytes(path), path)
 

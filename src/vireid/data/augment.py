@@ -20,7 +20,7 @@ STD = (0.229, 0.224, 0.225)
 ERASED_ASPECT = {"uniform": (0.3, 1 / 0.3), "log-uniform": (0.3, 3.3)}
 ATTEMPTS = 20
 EXCHANGES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.299, 0.587, 0.114))
-"""Shares of red, green and blue in what takes the place of all three: one channel, or grey (ITU-R BT.601)."""
+"""Shares of red, green and blue in the mix that replaces all three: one channel, or grey (ITU-R BT.601)."""
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def normalise(images: Tensor) -> Tensor:
 
     The result is in channels-last memory.
     """
-    # whole rows of (width * 3) values at once: an operand of length 3 in the last place defeats vectorisation
+    # whole rows of (width * 3) values at once: an operand whose last dimension is 3 defeats vectorisation
     batch, _, height, width = images.shape
     mean, std = torch.tensor(MEAN, device=images.device), torch.tensor(STD, device=images.device)
     scale, shift = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
@@ -38,7 +38,7 @@ def normalise(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Draws:
-    """What chance decided for a batch of b images; all (b,) tensors.
+    """The random draws for a batch of b images; all (b,) tensors.
 
     ``top`` and ``left``, in pixels from -pad to pad: where the crop begins in the image; ``mirrored``: bool;
     the erased box, in pixels of the crop after mirroring: ``box_top``, ``box_left``, ``box_height``,
@@ -103,7 +103,7 @@ class Augment:
     def __call__(self, images: Tensor, generator: torch.Generator, coloured: slice = slice(None)) -> Tensor:
         """(b, 3, h, w) uint8 to float32 of the same shape, on the images' device, in channels-last memory.
 
-        ``generator`` may live on another device; one on the CPU gives the same draws whatever the device.
+        ``generator`` may live on another device; one on the CPU gives the same draws on every device.
         ``coloured`` are the images whose channels may be exchanged.
         """
         batch, _, height, width = images.shape
@@ -130,14 +130,14 @@ class Augment:
         aspect = low + (high - low) * aspect if self.aspect == "uniform" else low * (high / low) ** aspect
         tall, wide = (area * aspect).sqrt().round().int(), (area / aspect).sqrt().round().int()
         fits = (tall < height) & (wide < width)
-        first = fits.int().argmax(1, keepdim=True)  # 0 where none fits; erased is False there
+        first = fits.int().argmax(1, keepdim=True)  # 0 if none fits; erased is False then
         erased = fits.any(1) & (uniform(batch) < self.erase)
         box_height = tall.gather(1, first).squeeze(1) * erased
         box_width = wide.gather(1, first).squeeze(1) * erased
         box_top = torch.floor(uniform(batch) * (height - box_height + 1)).int()
         box_left = torch.floor(uniform(batch) * (width - box_width + 1)).int()
         exchange = torch.full((batch,), -1, device=generator.device)
-        if self.exchange > 0:  # last, and only then: without it a seed gives what it gave before there was it
+        if self.exchange > 0:  # last and only if used, so that without it a seed gives the same draws as before
             mix = torch.floor(uniform(batch) * len(EXCHANGES)).long()
             exchange = torch.where(uniform(batch) < self.exchange, mix, exchange)
         return Draws(top, left, mirrored, box_top, box_left, box_height, box_width, exchange)

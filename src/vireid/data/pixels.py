@@ -1,13 +1,13 @@
 """Decoded, resized images in one memory-mapped file, built once per data set and size.
 
 The file's name is a hash of every image's content, the order, the size, this format's version and Pillow's,
-so a changed image or setting never meets an old cache. Layout of the file::
+so a changed image or setting never uses an old cache. Layout of the file::
 
     header   4096 bytes   JSON, padded with spaces
     pixels   n * height * width * 3 bytes
     trailer  n CRC-32 (one per image, little-endian), then BLAKE2b of header and CRCs
 
-All of it is verified when the file is opened; one that does not verify is built again.
+All of it is verified when the file is opened; a file that fails is built again.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class PixelStore:
         number of threads (default: the usable cores), ``progress`` is called while images are decoded,
         ``resampling`` is the filter of `vireid.images.resize`.
         Processes that build the same pixels at the same time wait for one of them. Raises `VireidError` for
-        no samples, for unreadable images (the first one and their number), and where the folder has no space.
+        no samples, for unreadable images (the first one and their number), and for a full disk.
         """
         if not samples:
             raise VireidError("samples: expected at least one image, got none")
@@ -139,7 +139,7 @@ class _CacheFile:
         return np.memmap(self.path, np.uint8, "r", HEADER_BYTES, shape).view(np.ndarray)
 
     def verified(self, workers: int | None) -> Pixels | None:
-        """The memory map; None where the file is absent or any byte of it is not what was written."""
+        """The memory map; None if the file is absent or any byte differs from what was written."""
         try:
             with self.path.open("rb") as file:
                 header = file.read(HEADER_BYTES)
@@ -156,10 +156,10 @@ class _CacheFile:
 
     def write(self, paths: list[Path], digests: list[bytes], workers: int | None, progress: Progress | None) -> None:
         """Decode all images into a temporary file and rename it. Call with the lock held."""
-        partial = self.folder / f"{self.key}.partial"  # the lock's holder owns it, also one left by a killed process
+        partial = self.folder / f"{self.key}.partial"  # owned by the lock's holder, even if a killed process left it
         try:
             with _writing(self.folder, self._bytes), partial.open("wb") as file:
-                # now, so that a full disk is found before an hour of decoding and not in the middle of it
+                # now, so that a full disk is noticed before an hour of decoding, not in the middle of it
                 reserve(file.fileno(), self._bytes)
                 self._fill(file.fileno(), paths, digests, workers, progress)
             partial.replace(self.path)
@@ -197,7 +197,7 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 
 @contextmanager
 def _writing(folder: Path, size: int = 0) -> Iterator[None]:
-    """Turn failures to write into one line that says where, how much was needed and what to do."""
+    """Turn write errors into one line that says where, how much space was needed and what to do."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which images make a training batch: P identities, K visible and K infrared images of each (2PK batches)."""
+"""Draw training batches: P identities, K visible and K infrared images of each (2PK batches)."""
 
 from __future__ import annotations
 
@@ -36,17 +36,16 @@ def make_sampler(
 class CrossModalitySampler:
     """Row numbers of 2PK batches, epoch by epoch.
 
-    An epoch has max(#visible, #infrared) // (P K) batches, at least one: about as many images of the larger
-    modality as there are. Within an epoch identities take turns (how often two of them were drawn never
+    An epoch has max(#visible, #infrared) // (P K) batches, at least one: it draws about as many images of the
+    larger modality as there are. Within an epoch identities take turns (how often two of them were drawn never
     differs by more than one), and so do the images of an identity and modality. An image is drawn twice for
-    one batch only where the identity has fewer than K of its modality.
-
-    Where all rows are of one modality, batches are the PK rows of it.
+    one batch only if the identity has fewer than K images of that modality.
+    If all rows are of one modality, a batch holds PK rows.
 
     ``identities`` and ``modalities`` (n,) describe row i of the training set; any numbers serve as
     identities. An epoch depends on ``seed`` and its number alone, so training resumes anywhere.
 
-    Raises `VireidError` where P or K is below one, an identity lacks a modality, or the data have fewer than
+    Raises `VireidError` if P or K is below one, an identity lacks a modality, or the data have fewer than
     P identities or fewer than K images of a modality.
 
     Examples:
@@ -90,8 +89,8 @@ class CrossModalitySampler:
     def epoch(self, number: int) -> list[Rows]:
         """The batches of epoch ``number`` (from 0), each (2PK,) int64, or (PK,) of one modality.
 
-        First the P K visible rows, K in a row per identity, then the infrared rows in the same order of
-        identities.
+        First the P K visible rows, K consecutive ones per identity, then the infrared rows in the same order
+        of identities.
         """
         random = np.random.default_rng((self.seed, number))
         people = _Turns(self._people, random)

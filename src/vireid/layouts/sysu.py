@@ -1,7 +1,7 @@
 """The SYSU-MM01 layout (Wu et al., ICCV 2017).
 
 ``ROOT/cam{1..6}/{identity:04d}/*.jpg`` with lists in ``ROOT/exp``. Cameras 1, 2, 4, 5 are visible, 3 and 6
-infrared. The training part is the train and the validation list together, as in all published results.
+infrared. The training part is the train and validation lists together, as in all published results.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _read_mat(path: Path, variable: str, notify: Notify) -> npt.NDArray[Any] | N
 
 
 def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permutations:
-    """The official draws of the test part, 0-based; empty where the file is absent.
+    """The official draws of the test part, 0-based; empty if the file is absent.
 
     Cell [camera][identity] of the file is (10, images), row t a permutation of 1..images for trial t.
     """
@@ -133,7 +133,7 @@ def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permu
 
 
 def _flaw(path: Path, camera: int, identity: int, drawn: npt.NDArray[Any], found: int) -> Problem | None:
-    """What is wrong with the draws of one identity by one camera, of whose images ``found`` are there."""
+    """The error in the draws of one identity and camera, for which ``found`` images exist."""
     listed = drawn.shape[1] if drawn.ndim == 2 else 0
     if found != listed:
         where = str(path.parent.parent / f"cam{camera}" / f"{identity:04d}")
@@ -172,8 +172,7 @@ def tree(order: Order) -> Tree:
 
 
 def _permutation_file(draws: Permutations, identities: int) -> bytes:
-    """The gallery draws as the real set's file has them: cell [camera][identity] is (10 trials x images), counted from
-    1."""
+    """The gallery draws as in the real set's file: cell [camera][identity] is (10 trials x images), from 1."""
     import scipy.io
 
     cells = np.empty((6, 1), dtype=object)
@@ -217,8 +216,8 @@ SYSU = LayoutSpec(
     title="SYSU-MM01",
     load=load,
     markers=tuple(f"cam{camera}" for camera in CAMERAS),
-    # Cameras 2 and 3 stand in the same room; the official code gives both one label, so a query of either never meets
-    # the gallery images of the other.
+    # Cameras 2 and 3 are in the same room; the official code gives both one label, so a query of one never meets
+    # gallery images of the other.
     rule=MatchRule("sysu", identity_cmc=True, never_compared=((3, 2), (2, 3))),
     searches=_ALL + _INDOOR,
     shots=(1, 10),

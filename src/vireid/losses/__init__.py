@@ -1,4 +1,4 @@
-"""Losses: of eq. 4-7 and of the methods, and the objective that sums them; docs/adding-a-loss.md writes one."""
+"""The losses of eq. 4-7 and of the methods, and the objective that sums them; docs/adding-a-loss.md adds one."""
 
 from __future__ import annotations
 

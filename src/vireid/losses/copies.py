@@ -11,10 +11,10 @@ from vireid.losses.objective import BranchOutputs
 
 
 class BridgeLoss(nn.Module):
-    """Draw the centre of an identity's copies towards its visible and its infrared centre, and these towards it.
+    """Pull the centre of an identity's copies and its visible and infrared centres together.
 
-    The mean distance of the two to the mean of the copies' visible and infrared centres, on normalised concatenated
-    features; of `vireid.methods.Bridge`.
+    The mean distance of these two centres to the mean of the copies' visible and infrared centres, on normalised
+    concatenated features; for `vireid.methods.Bridge`.
     """
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
@@ -33,5 +33,5 @@ def _features(output: BranchOutputs) -> Tensor:
 
 
 def _copies(output: BranchOutputs, labels: Tensor) -> Tensor:
-    """Boolean (r,): which rows are copies."""
+    """Boolean mask (r,) of the rows that are copies."""
     return torch.arange(len(labels), device=labels.device) >= len(labels) // output.forms

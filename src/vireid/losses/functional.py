@@ -33,7 +33,7 @@ def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean embedding of every identity in each modality, whatever the order of the batch.
+    """Mean embedding of every identity in each modality, for any order of the batch.
 
     Args:
         embeddings: (b, d). labels: (b,) integers. modalities: (b,), 0 visible or 1 infrared.

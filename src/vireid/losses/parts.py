@@ -1,4 +1,4 @@
-"""The losses of eq. 7 on a network's output: which of its tensors each is computed on."""
+"""The losses of eq. 7 on a network's output: each picks the tensors it is computed on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class HeteroCenter(nn.Module):
 
 
 class Overlap(nn.Module):
-    """`OverlapPenalty` of the branches' maps; none where there is one branch."""
+    """`OverlapPenalty` of the branches' maps; none with one branch."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
 class RandomTriplet(nn.Module):
     """Every row as anchor with one positive and one negative drawn uniformly from the batch, either modality.
 
-    The way the authors describe: mean of ``max(0, margin + d(a, p) - d(a, n))``. Draws with PyTorch's global generator.
+    As the authors describe it: mean of ``max(0, margin + d(a, p) - d(a, n))``. Draws with PyTorch's global generator.
     """
 
     def __init__(self, margin: float = 0.3) -> None:
@@ -78,7 +78,7 @@ class WeightedTriplet(nn.Module):
         return self.penalise(far - near).mean()
 
     def penalise(self, excess: Tensor) -> Tensor:
-        """Loss (b,) of how much farther (b,) the positives are than the negatives."""
+        """Loss (b,) from how much farther (b,) the positives are than the negatives."""
         return softplus(excess)
 
 

@@ -1,6 +1,6 @@
-"""Methods beside the paper's, one file each; a recipe names them in ``model.methods``.
+"""Methods other than the paper's, one file each; a recipe names them in ``model.methods``.
 
-The file ``some_name.py`` holds the class ``SomeName``, a `vireid.models.Method`; docs/adding-a-method.md writes one.
+The file ``some_name.py`` holds the class ``SomeName``, a `vireid.models.Method`; docs/adding-a-method.md adds one.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from vireid.types import Modality
 
 
 class Middle(Method):
-    """Every image once more as a middle-modality image, drawn by a small non-linear generator.
+    """A copy of every image as a middle-modality image, made by a small non-linear generator.
 
     The generator has an encoder per modality, 3 to 1 to 1 channels, and one decoder, 1 to 3, all 1x1 convolutions with
     ReLU. Its image goes through the modality's own stem in one batch with the image it was made from. MMN's losses on

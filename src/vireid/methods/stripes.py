@@ -15,10 +15,10 @@ from vireid.models.segmented import Branch, make_classifier
 
 
 class StripedBranch(Branch):
-    """layer4 whose map is cut into ``count`` stripes, each pooled, reduced and classified alone.
+    """layer4 whose map is cut into ``count`` stripes, each pooled, reduced and classified on its own.
 
     Args:
-        count: stripes, from the top; they overlap by a row where it does not divide the map's height.
+        count: stripes, from the top; they overlap by a row if it does not divide the map's height.
         dimension: length of a stripe's feature after a 1x1 convolution, BatchNorm and ReLU (HCT); 0: no reduction.
         neck: a BNNeck before the classifiers; without it these have a bias (HCT).
     """

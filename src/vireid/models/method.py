@@ -1,4 +1,4 @@
-"""What a method beside the paper's can change in the network."""
+"""What a method other than the paper's can change in the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Method(nn.Module):
     images.
 
     Args:
-        config: the network the method is to be a part of.
+        config: the network the method becomes part of.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -61,12 +61,12 @@ class Method(nn.Module):
         return features
 
     def branch(self, classes: int) -> Branch | None:
-        """Make what is used in place of `Branch`: layer4 and the features, necks and classifiers behind it."""
+        """Make the replacement of `Branch`: layer4 and the features, necks and classifiers after it."""
         return None
 
     def losses(self) -> dict[str, dict[str, JsonValue]]:
-        """Return the losses that come with the method, NAME: {weight: w, OPTION: value}, as a recipe's ``loss`` names
-        them; what the recipe itself says of one wins.
+        """Return the losses that come with the method, NAME: {weight: w, OPTION: value}, as in a recipe's ``loss``;
+        the recipe's own settings of a loss win.
         """
         return {}
 
@@ -77,5 +77,5 @@ def mean_of_copies(pooled: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def overrides(method: Method, hook: str) -> bool:
-    """Whether a method has a ``hook`` of its own."""
+    """Whether a method overrides ``hook``."""
     return getattr(type(method), hook) is not getattr(Method, hook)

@@ -21,12 +21,12 @@ from vireid.types import Modality, VireidError
 
 
 class Output(NamedTuple):
-    """What the losses read; rows are all visible images, then all infrared ones, in training then a method's copies.
+    """What the losses read. Rows are all visible images, then all infrared ones, and in training a method's copies.
 
     ``maps`` holds each branch's layer4 map (b, d, h, w), ``pooled`` and ``normed`` its feature (b, d) before and after
     the BNNeck, ``logits`` its class scores (b, classes) in training mode and nothing otherwise. A branch that a method
-    cuts into stripes has one map and a feature for every stripe. ``forms`` is how many groups of rows there are: 1, or
-    more with copies.
+    cuts into stripes has one map and a feature for every stripe. ``forms`` is the number of groups of rows: 1, or more
+    with copies.
     """
 
     maps: tuple[Tensor, ...]
@@ -37,13 +37,13 @@ class Output(NamedTuple):
 
 
 class TwoStreamNetwork(nn.Module):
-    """Visible and infrared images to features of one space.
+    """Maps visible and infrared images to features in one space.
 
     Args:
         config: architecture; ``weights`` is not read here, see `build_network`.
         classes: training identities.
-        methods: those of ``config.methods``, see `vireid.build.build_methods`.
-        size: height and width of the images in pixels, for a backbone that has an embedding of every position.
+        methods: the methods in ``config.methods``, see `vireid.build.build_methods`.
+        size: height and width of the images in pixels, for a backbone with an embedding of every position.
 
     Raises:
         VireidError: the methods are not those of the config, or see `build_backbone`.
@@ -64,7 +64,7 @@ class TwoStreamNetwork(nn.Module):
             raise VireidError(f"model.methods: expected {asked}, got {given}; pass build_methods(config)")
         self.backbone = backbone = build_backbone(config, size)
         own_layer1 = config.shared_from == "layer2"
-        # From zero: with published weights the network starts as the published one.
+        # Zero, so that with published weights the network starts as the published one.
         embeddings = nn.Parameter(torch.zeros(len(Modality), backbone.channels[0])) if backbone.tokens else None
         self.modality: nn.Parameter | None = embeddings
         self.visible = backbone.stem(own_layer1)
@@ -110,11 +110,11 @@ class TwoStreamNetwork(nn.Module):
         return {name: stage for name, stage in stages.items() if stage is not None}
 
     def heads(self) -> list[nn.Parameter]:
-        """Parameters of the BNNecks and classifiers: those that no published weights start."""
+        """Parameters of the BNNecks and classifiers, which published weights do not initialise."""
         return [p for b in self._branches() for p in b.heads()]
 
     def trunk(self) -> Iterator[tuple[str, nn.Module]]:
-        """The modules that published weights start, each with the prefix of its parameters' names in these."""
+        """The modules that published weights initialise, each with the prefix of its parameters' published names."""
         yield from (("", stem) for stem in self.stems())
         yield from ((f"{name}.", stage) for name, stage in self.stages().items())
         yield from (("layer4.", branch.layer4) for branch in self._branches())
@@ -209,10 +209,10 @@ def build_network(
     *,
     size: tuple[int, int] = (288, 144),
 ) -> TwoStreamNetwork:
-    """Build the network and start its trunk from ``config.weights``; the arguments are those of `TwoStreamNetwork`.
+    """Build the network and load ``config.weights`` into its trunk; the arguments are those of `TwoStreamNetwork`.
 
     Raises:
-        VireidError: see `TwoStreamNetwork`; weights that cannot be had, read or fitted.
+        VireidError: see `TwoStreamNetwork`; weights that cannot be downloaded, cannot be read or do not fit.
 
     Examples:
         >>> import torch, vireid

@@ -9,9 +9,9 @@ from vireid.models.backbone import Shared, build_backbone, map_of
 
 
 class Branch(nn.Module):
-    """A copy of layer4 with pooling (of a CNN spatial GeM), BNNeck (Luo et al., CVPRW 2019) and identity classifier.
+    """A copy of layer4 with pooling (spatial GeM for a CNN), BNNeck (Luo et al., CVPRW 2019) and identity classifier.
 
-    A method that cuts the map into several features derives from it; hence the tuples, here of one.
+    A method that cuts the map into several features derives from it; hence the tuples, here with one element.
 
     Args:
         config: architecture of the network.
@@ -45,7 +45,7 @@ class Branch(nn.Module):
         return (self.classifier(normed[0]),)
 
     def heads(self) -> list[nn.Parameter]:
-        """Parameters that no published weights start."""
+        """Parameters that published weights do not initialise."""
         return [*self.bnneck.parameters(), *self.classifier.parameters()]
 
 

@@ -43,7 +43,7 @@ def save_checkpoint(
     keep: int,
     objective: nn.Module | None = None,
 ) -> None:
-    """Write ``run/checkpoints/step-N`` whole, then drop all but the newest ``keep``.
+    """Write ``run/checkpoints/step-N`` atomically, then delete all but the newest ``keep``.
 
     Raises:
         VireidError: a tensor holds NaN or infinity (nothing is written), or the disk is full.
@@ -71,13 +71,13 @@ def save_checkpoint(
 
 
 def way_out(run: Path) -> str:
-    """What to do when training diverged, and what is left of it."""
+    """Say which checkpoint is left when training diverged, and what to do."""
     kept = f"the last good checkpoint is {checkpoints(run)[-1]}" if checkpoints(run) else "there is no checkpoint yet"
     return f"{kept}; lower schedule.lr or set training.clip and train into another --out"
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Whole checkpoints of a run, oldest first."""
+    """Complete checkpoints of a run, oldest first."""
     return sorted(p for p in (run / "checkpoints").glob("step-*") if (p / STATE).is_file())
 
 
@@ -179,7 +179,7 @@ def load_run(folder: Path | str, device: torch.device | None = None) -> Run:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
     network = new_network(recipe.model, info["classes"], recipe.data.size)
     load_weights(network, folder / MODEL)
-    # as training runs it: of mixed layouts every convolution would be converted back and forth
+    # as in training: with mixed memory layouts every convolution would convert back and forth
     network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(folder, recipe, network, info)
 

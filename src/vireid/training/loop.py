@@ -80,7 +80,7 @@ class Loop:
                 self.scaler.load_state_dict(state["scaler"])
 
     def run(self, monitor: Monitor) -> None:
-        """Train to the end of the schedule, or until the monitor is told to stop; either way leave a checkpoint.
+        """Train to the end of the schedule, or until the monitor is told to stop; either way write a checkpoint.
 
         Raises:
             VireidError: the loss is NaN or infinite (the last good checkpoint stays).

@@ -1,4 +1,4 @@
-"""Learning rate over the run and the optimiser (section 4.3 gives SGD, 0.1 and 60 epochs; the rest is the field's)."""
+"""Learning-rate schedule and optimiser (section 4.3 gives SGD, 0.1 and 60 epochs; the rest is common practice)."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def make_optimizer(
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group its share of the scheduled rate."""
+    """Set every group to its multiple of the scheduled rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["factor"]
