@@ -18,7 +18,7 @@ from tests.trees import (
     write_sysu,
     write_text,
 )
-from vireid.data.check import Report, check
+from vireid.data.check import CheckReport, check
 from vireid.layouts import find_layout
 from vireid.types import VireidError
 
@@ -27,7 +27,7 @@ WRITERS = {"sysu": write_sysu, "regdb": write_regdb, "llcm": write_llcm, "folder
            "market": write_market, "manifest": write_manifest}  # fmt: skip
 
 
-def _rows(report: Report) -> list[tuple[str, str]]:
+def _rows(report: CheckReport) -> list[tuple[str, str]]:
     """(kind, where below the root) of every problem, the published sizes left out."""
     found = [(p.kind, p.where) for p in report.problems if "published" not in p.what]
     return [(kind, where.removeprefix(f"{report.root}/")) for kind, where in found]

@@ -14,7 +14,7 @@ from tests.evaluation import datasets
 from tests.reference.metrics import loop
 from tests.reference.reranking import k_reciprocal_distance
 from vireid.evaluation import Facts, comparability, mixed_setting, pool, ranked_lists, score_setting, settings_for
-from vireid.evaluation.ranked import Method
+from vireid.evaluation.ranked import RankingMethod
 from vireid.types import FeatureKind, Features, Modality, VireidError
 
 DATA = datasets.sysu(identities=range(1, 13), images=3)
@@ -92,8 +92,8 @@ def test_the_dictionary_states_every_fact_and_is_json() -> None:
     assert pytest.approx(found["chance"]["rank1"], rel=0.05) == 1 / 12
 
 
-@pytest.mark.parametrize("method", get_args(Method))
-def test_every_way_of_ranking_is_named(method: Method) -> None:
+@pytest.mark.parametrize("method", get_args(RankingMethod))
+def test_every_way_of_ranking_is_named(method: RankingMethod) -> None:
     assert score_setting(FEATURES, SETTING, method=method).method == method
 
 

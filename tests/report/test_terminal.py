@@ -3,7 +3,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vireid.data.check import Count, Report
+from vireid.data.check import CheckReport, Count
 from vireid.layouts.listing import Problem
 from vireid.models.cost import Cost
 from vireid.report.terminal import check_tables, cost_table, score_table
@@ -19,7 +19,7 @@ def shown(*tables: object) -> str:
 def test_the_check_shows_sizes_and_every_problem_as_it_is_named() -> None:
     problem = Problem("unreadable", "cam1/[bold]0001/0001.jpg", "the image file is empty")
     counts = (Count("test identities", 95, 96), Count("images", 12, None))
-    text = shown(*check_tables(Report(Path("root"), "sysu", counts, (problem,), ("a note",))))
+    text = shown(*check_tables(CheckReport(Path("root"), "sysu", counts, (problem,), ("a note",))))
     for part in (
         "sysu layout",
         "95",

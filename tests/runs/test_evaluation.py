@@ -10,11 +10,11 @@ import torch
 
 from tests.tiny import tiny_run
 from tests.trees import write_folder
-from vireid.evaluation.ranked import Method
+from vireid.evaluation.ranked import RankingMethod
 from vireid.report.evaluation import write_evaluation
 from vireid.runs.evaluation import evaluate
 
-METHODS: tuple[Method, ...] = get_args(Method)
+METHODS: tuple[RankingMethod, ...] = get_args(RankingMethod)
 
 
 @pytest.mark.filterwarnings("ignore:re-ranking", "ignore:camera correction")

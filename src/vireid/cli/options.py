@@ -15,7 +15,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from vireid.evaluation.ranked import Method
+    from vireid.evaluation.ranked import RankingMethod
 
 Data = Annotated[Path, Parameter(help="Data set: its root folder, or a .csv list of images.")]
 OwnData = Annotated[
@@ -27,7 +27,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="JSON instead 
 Recipe = Annotated[str, Parameter(help="YAML file, or name of a shipped recipe (`vireid train --help` lists them).")]
 Overrides = Annotated[str, Parameter(help="FIELD=VALUE pairs that override the recipe's fields.")]
 Run = Annotated[Path, Parameter(help="Run folder that `vireid train` wrote.")]
-Model = Annotated[
+ModelOption = Annotated[
     str, Parameter(help="Run folder, exported folder, ONNX file or folder with a card, or package.module:function.")
 ]
 Rerank = Annotated[bool, Flag, Parameter(help="Additional lines with k-reciprocal re-ranking.")]
@@ -38,9 +38,9 @@ _PIPED_WIDTH = 160
 """Columns of a table if standard output is not a terminal."""
 
 
-def beside(rerank: bool, expand_queries: bool, camera_aware: bool) -> tuple[Method, ...]:
+def beside(rerank: bool, expand_queries: bool, camera_aware: bool) -> tuple[RankingMethod, ...]:
     """Return the requested ranking methods besides the plain one."""
-    asked: dict[Method, bool] = {
+    asked: dict[RankingMethod, bool] = {
         "k-reciprocal": rerank,
         "query-expansion": expand_queries,
         "camera-aware": camera_aware,

@@ -15,7 +15,7 @@ from vireid.cli.options import (
     ExpandQueries,
     Flag,
     Json,
-    Model,
+    ModelOption,
     Overrides,
     OwnData,
     Rerank,
@@ -52,7 +52,7 @@ def demo(
 
 
 def evaluate(
-    *models: Model,
+    *models: ModelOption,
     data: OwnData = None,
     out: Annotated[
         Path | None, Parameter(help="Folder of results.json and report.html; `MODEL/evaluation/DATA` by default.")
@@ -163,7 +163,7 @@ def cost(
 
 
 def embed(
-    model: Model,
+    model: ModelOption,
     source: Annotated[Path, Parameter(help="Data set; or, with --modality, an image or a folder of images.")],
     out: Annotated[Path, Parameter(help="Feature file to write, .npz.")],
     *,

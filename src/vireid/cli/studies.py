@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vireid.cli.options import Flag, Json, Model, OwnData, Recipe, bars, print_json, print_tables
+from vireid.cli.options import Flag, Json, ModelOption, OwnData, Recipe, bars, print_json, print_tables
 
 
 def noise(
-    *models: Model,
+    *models: ModelOption,
     data: OwnData = None,
     out: Annotated[Path, Parameter(help="Folder of the results; those in it are not computed again.")] = Path("noise"),
     gallery: Annotated[bool, Flag, Parameter(help="Corruption of the gallery as well as the queries.")] = False,

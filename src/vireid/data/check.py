@@ -38,7 +38,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What `check` found. A data set without ``problems`` is in order; ``notes`` are not flaws."""
 
     root: Path
@@ -63,7 +63,7 @@ class _Opened:
 
 def check(
     root: Path, workers: int | None = None, progress: Progress | None = None, layout: str | None = None
-) -> Report:
+) -> CheckReport:
     """Read all lists of a data set (all ten trials of RegDB) and open every image, also those in no list.
 
     Rows of kind *missing* (lists, images, identities, modalities, fewer than published), *unreadable*
@@ -95,7 +95,7 @@ def check(
     unmatched = len(one_sided(first.test))
     if unmatched and len({sample.modality for sample in first.test}) > 1:
         notes.append(f"{unmatched} test identities have images of one modality only and cannot be matched")
-    return Report(root, name, counts, tuple(dict.fromkeys(problems)), tuple(notes))
+    return CheckReport(root, name, counts, tuple(dict.fromkeys(problems)), tuple(notes))
 
 
 def _images(

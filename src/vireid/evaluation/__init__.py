@@ -2,7 +2,7 @@
 
 from vireid.evaluation.metrics import Metrics, QueryScores, cmc, score_queries, summarise
 from vireid.evaluation.protocols import Setting, Trial, mixed_setting, settings_for
-from vireid.evaluation.ranked import Method, RankedLists, rank_trial, ranked_lists
+from vireid.evaluation.ranked import RankedLists, RankingMethod, rank_trial, ranked_lists
 from vireid.evaluation.results import Facts, Result, comparability, pool, score_setting
 from vireid.evaluation.rules import RULES, Labels, MatchRule
 from vireid.evaluation.scoring import score, score_file
@@ -14,10 +14,10 @@ __all__ = [
     "Facts",
     "Labels",
     "MatchRule",
-    "Method",
     "Metrics",
     "QueryScores",
     "RankedLists",
+    "RankingMethod",
     "Result",
     "Setting",
     "Trial",

@@ -16,11 +16,11 @@ from vireid.retrieval.reranking import KReciprocalRanking
 from vireid.retrieval.variants import CameraRanking, ExpandedRanking
 from vireid.types import Features, VireidError
 
-Method = Literal["cosine", "k-reciprocal", "query-expansion", "camera-aware"]
+RankingMethod = Literal["cosine", "k-reciprocal", "query-expansion", "camera-aware"]
 """How a gallery is ranked. All but the plain cosine stand beside it, never instead of it."""
 
 
-def rank_trial(features: Features, trial: Trial, method: Method = "cosine") -> tuple[Ranking, Labels, Labels]:
+def rank_trial(features: Features, trial: Trial, method: RankingMethod = "cosine") -> tuple[Ranking, Labels, Labels]:
     """Return the ranking of one trial and the labels of its queries and of its gallery.
 
     The arguments are those of `score_setting`.
@@ -38,14 +38,14 @@ def rank_trial(features: Features, trial: Trial, method: Method = "cosine") -> t
     )
 
 
-def rank(query: Features, gallery: Features, method: Method) -> Ranking:
+def rank(query: Features, gallery: Features, method: RankingMethod) -> Ranking:
     """Return the ranking of one kind."""
     if method == "camera-aware":
         return CameraRanking(query.embeddings, gallery.embeddings, query.cameras, gallery.cameras)
     for kind in (CosineRanking, KReciprocalRanking, ExpandedRanking):
         if method == kind.method:
             return kind(query.embeddings, gallery.embeddings)
-    raise VireidError(f"method: expected one of {', '.join(get_args(Method))}, got {method}")
+    raise VireidError(f"method: expected one of {', '.join(get_args(RankingMethod))}, got {method}")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def ranked_lists(
     k: int = 10,
     *,
     trial: int = 0,
-    method: Method = "cosine",
+    method: RankingMethod = "cosine",
 ) -> RankedLists:
     """Return the first k gallery images of some queries.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vireid.evaluation.metrics import NUMBERS, Metrics, QueryScores, chance, cmc, score_queries, summarise
 from vireid.evaluation.protocols import Setting
-from vireid.evaluation.ranked import Method, rank_trial
+from vireid.evaluation.ranked import rank_trial
 from vireid.evaluation.records import ResultRecord
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import CosineRanking
@@ -165,7 +165,7 @@ def score_setting(
     features: Features,
     setting: Setting,
     *,
-    method: Method = "cosine",
+    method: RankingMethod = "cosine",
     facts: Facts | None = None,
 ) -> Result:
     """Score the features of a data set's test part in one setting.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vireid.evaluation.analysis import analyse
 from vireid.evaluation.protocols import Setting, Trial
-from vireid.evaluation.ranked import Method
+from vireid.evaluation.ranked import RankingMethod
 from vireid.evaluation.results import Result, score_setting, short_gallery
 from vireid.layouts import LayoutSpec, find_layout
 from vireid.retrieval.ranking import unit_rows
@@ -31,7 +31,7 @@ _SIDES = ("query", "gallery")
 _NAMES = [f"{side}_{kind}" for side in _SIDES for kind in ("features", "ids", "cameras")]
 
 
-def score_file(path: Path | str, protocol: str, beside: Sequence[Method] = ()) -> dict[str, Any]:
+def score_file(path: Path | str, protocol: str, beside: Sequence[RankingMethod] = ()) -> dict[str, Any]:
     """Score one query set against one gallery by cosine similarity.
 
     Args:
@@ -68,7 +68,7 @@ def score_file(path: Path | str, protocol: str, beside: Sequence[Method] = ()) -
     return report | {"warnings": _warnings(report, layout) + short_gallery(ranked)}
 
 
-def score(query: Features, gallery: Features, protocol: str = "folder", *, method: Method = "cosine") -> Result:
+def score(query: Features, gallery: Features, protocol: str = "folder", *, method: RankingMethod = "cosine") -> Result:
     """Score the features of queries against those of a gallery, of whatever model, by the rules of a data set.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vireid.deploy.embedder import Vectors
-from vireid.gallery.format import StoreSettings, check_images, summarise
+from vireid.gallery.format import StoreSettings, check_images, gallery_info
 from vireid.gallery.index import FolderIndex
 from vireid.gallery.journal import BLOCK, JOURNAL, Journal
 from vireid.gallery.query import answer, one_person, require_restriction
@@ -38,7 +38,7 @@ class FolderGallery:
             return self._index
 
     def info(self) -> GalleryInfo:
-        return summarise(self._settings, self._journal.summary())
+        return gallery_info(self._settings, self._journal.summary())
 
     def known(self, ids: Sequence[str]) -> set[str]:
         return self._journal.known(ids)

@@ -89,7 +89,7 @@ def check_images(images: Sequence[NewImage], settings: StoreSettings) -> None:
             )
 
 
-def summarise(
+def gallery_info(
     settings: StoreSettings, groups: Iterable[tuple[int, str, int, float | None, float | None]]
 ) -> GalleryInfo:
     """Add up the rows (modality, camera, images, first, last), one per modality and camera."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vireid.deploy.embedder import Vectors
-from vireid.gallery.format import StoreSettings, check_images, read_settings, summarise
+from vireid.gallery.format import StoreSettings, check_images, gallery_info, read_settings
 from vireid.gallery.journal import unknown
 from vireid.gallery.milvus import NO_TIME, TIMEOUT, entry_fields, entry_values, expression, told
 from vireid.gallery.query import answer, one_person, require_restriction
@@ -105,7 +105,7 @@ class ServerGallery:
                 time.sleep(0.2)
 
     def info(self) -> GalleryInfo:
-        return summarise(self._settings, self._groups())
+        return gallery_info(self._settings, self._groups())
 
     def _groups(self) -> list[tuple[int, str, int, float | None, float | None]]:
         """Count by modality and camera; reread all entries only if their number has changed."""

@@ -7,13 +7,13 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from vireid.data.check import Report
+from vireid.data.check import CheckReport
 from vireid.evaluation.results import Result
 from vireid.models.cost import Cost
 from vireid.report import html
 
 
-def check_tables(report: Report) -> list[Table]:
+def check_tables(report: CheckReport) -> list[Table]:
     """Sizes beside the published ones, then everything that is wrong in one table."""
     sizes = Table(title=f"{escape(str(report.root))}: {report.layout} layout", title_justify="left")
     for name in ("", "found", "published"):

@@ -46,7 +46,7 @@ def make_job(base: str, overrides: Sequence[str], seed: int, trial: int | None =
         VireidError: an unknown recipe or field.
     """
     recipe = load_recipe(base, (*overrides, f"training.seed={seed}"))
-    before, after = (leaves(settings(r)) for r in (_base(base), recipe))
+    before, after = (leaves(job_settings(r)) for r in (_base(base), recipe))
     differing = {k: v for k, v in after.items() if v != before.get(k)}
     name = "--".join([Path(base).stem, *sorted(f"{SHORT.get(k, k)}={_shown(v)}" for k, v in differing.items())])
     plain = re.sub(r"[^\w=.,+-]", "_", name)
@@ -56,7 +56,7 @@ def make_job(base: str, overrides: Sequence[str], seed: int, trial: int | None =
     return Job(f"{plain}-seed{seed}{f'-trial{trial}' if trial else ''}", recipe, seed, trial)
 
 
-def settings(recipe: Recipe) -> dict[str, Any]:
+def job_settings(recipe: Recipe) -> dict[str, Any]:
     """Return the fields of a recipe that affect training, without its name and seed."""
     fields = recipe.to_dict()
     del fields["name"], fields["summary"], fields["training"]["seed"]

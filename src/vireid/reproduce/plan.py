@@ -18,7 +18,7 @@ from vireid.files import read_json
 from vireid.models.cost import count_macs
 from vireid.recipes import parse_recipe
 from vireid.reproduce.grid import Grid
-from vireid.reproduce.jobs import Job, leaves, settings
+from vireid.reproduce.jobs import Job, job_settings, leaves
 from vireid.reproduce.measured import evaluation_seconds, read_results
 from vireid.reproduce.timing import images_shown, seconds_per_step
 from vireid.training.checkpoint import MODEL, RUN, STATE, checkpoints
@@ -120,8 +120,8 @@ def _lock(folder: Path) -> Path:
 
 def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     folder = grid.folder(job)
-    old = leaves(settings(parse_recipe(info.get("recipe") or {}, f"{folder / RUN}: recipe")))
-    new = leaves(settings(job.recipe))
+    old = leaves(job_settings(parse_recipe(info.get("recipe") or {}, f"{folder / RUN}: recipe")))
+    new = leaves(job_settings(job.recipe))
     facts: list[tuple[str, Any, Any]] = [("trial", info.get("trial"), job.trial)]
     if not grid.dataset.rendered:  # else there are no files to compare
         facts.append(("data", info.get("fingerprint"), grid.fingerprint))

@@ -8,7 +8,7 @@ from typing import Any
 from vireid.layouts import BUILTIN, find_layout
 from vireid.recipes import load_recipe, shipped_recipes
 from vireid.reproduce.grid import Grid
-from vireid.reproduce.jobs import Job, leaves, settings
+from vireid.reproduce.jobs import Job, job_settings, leaves
 from vireid.reproduce.variants import BASELINE
 
 OWN = {*(find_layout(name).recipe for name in BUILTIN), "baseline", "demo", "vit-dfw"}
@@ -40,7 +40,7 @@ def system_jobs(grid: Grid, name: str) -> tuple[Job, ...]:
         return grid.jobs(recipe=own if own in shipped else name)
     recipe = load_recipe(f"{name}-shared" if f"{name}-shared" in shipped else name)
     ours = bool(recipe.model.weakening.after)
-    theirs, plain = (leaves(settings(r)) for r in (recipe, load_recipe("sysu-dfw" if ours else "baseline")))
+    theirs, plain = (leaves(job_settings(r)) for r in (recipe, load_recipe("sysu-dfw" if ours else "baseline")))
     changed = [
         f"{field}={json.dumps(value)}"
         for field, value in theirs.items()

@@ -19,7 +19,7 @@ from vireid.deploy.load import ModelLike, load_model
 from vireid.deploy.run import RunEmbedder
 from vireid.evaluation.analysis import Analysis, analyse
 from vireid.evaluation.protocols import Setting, mixed_setting, settings_for
-from vireid.evaluation.ranked import Method
+from vireid.evaluation.ranked import RankingMethod
 from vireid.evaluation.records import DataRecord, EvaluationRecord, ModelRecord
 from vireid.evaluation.results import Facts, Result, comparability, pool, score_setting
 from vireid.evaluation.uncertainty import Difference, compare
@@ -107,7 +107,7 @@ def evaluate(
     gallery: Literal["official", "community"] | None = None,
     multi_shot: bool = False,
     flip: bool = False,
-    beside: Sequence[Method] = (),
+    beside: Sequence[RankingMethod] = (),
     against: ModelLike | None = None,
     cache: Path | None = None,
     device: torch.device | None = None,
@@ -203,7 +203,7 @@ def _evaluate(
     dataset: Dataset,
     settings: tuple[Setting, ...],
     flip: bool,
-    methods: tuple[Method, ...],
+    methods: tuple[RankingMethod, ...],
     cache: Path | None,
     progress: Progress | None,
 ) -> Evaluation:

@@ -20,7 +20,7 @@ from vireid.types import VireidError
 
 log = logging.getLogger("vireid.service")
 
-Model = TypeVar("Model", bound=BaseModel)
+Body = TypeVar("Body", bound=BaseModel)
 
 bearer = HTTPBearer(auto_error=False, description="A token from `vireid token add`.")
 
@@ -56,14 +56,14 @@ class Asked:
             log.error("audit: %s", error)
             raise Refusal(503, "audit: cannot be written, so nothing was done; the service's log says why") from None
 
-    async def json(self, model: type[Model]) -> Model:
+    async def json(self, model: type[Body]) -> Body:
         """Return the body as ``model``; raise `Refusal` if it does not fit."""
         if content_type(self.request) != "application/json":
             raise Refusal(415, f"content-type: expected application/json, got {content_type(self.request)[:60]!r}")
         return parse(model, await read_body(self.request, self.engine.limits), "")
 
 
-def parse(model: type[Model], content: bytes | str, field: str) -> Model:
+def parse(model: type[Body], content: bytes | str, field: str) -> Body:
     """Return JSON as ``model``.
 
     Raises:

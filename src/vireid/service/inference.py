@@ -23,12 +23,12 @@ from vireid.images import Pixels
 from vireid.machine import usable_cores
 from vireid.service.batching import Batcher
 from vireid.service.limits import Gate, Limits, Refusal, Upload, check_picture
-from vireid.service.metrics import Metrics
+from vireid.service.metrics import ServiceMetrics
 from vireid.types import Modality, VireidError
 
 log = logging.getLogger("vireid.service")
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 Task = tuple[Literal["embed", "response"], Modality]
 
 _READERS = 4
@@ -37,7 +37,7 @@ _INFO_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A decoded upload: content hash, network input (height, width, 3), JPEG thumbnail."""
 
     name: str
@@ -64,7 +64,7 @@ class Engine:
             )
         self._model: Batcher[Task, Pixels, Vectors] = Batcher(self._pass, limits.images, "model")
         self.gate = Gate(limits.queue, lambda: self._model.delay)
-        self.metrics = Metrics(lambda: self.gate.inside, lambda: len(self._model))
+        self.metrics = ServiceMetrics(lambda: self.gate.inside, lambda: len(self._model))
         self._readers = ThreadPoolExecutor(_READERS, "gallery")
         self._writer = ThreadPoolExecutor(1, "gallery-writer")
         self._pictures = ThreadPoolExecutor(usable_cores(), "pictures")
@@ -79,11 +79,11 @@ class Engine:
             pool.shutdown(cancel_futures=True)  # their callers have gone
         self._model.close()
 
-    async def read(self, uploads: Iterable[Upload]) -> list[Picture | Refusal]:
+    async def read(self, uploads: Iterable[Upload]) -> list[DecodedImage | Refusal]:
         """Decode uploads; for one that cannot be read, return the refusal in its place."""
         return await asyncio.gather(*(self.aside(partial(self._decode, one)) for one in uploads))
 
-    async def embed(self, pictures: Sequence[Picture], modality: Modality) -> Vectors:
+    async def embed(self, pictures: Sequence[DecodedImage], modality: Modality) -> Vectors:
         """Return features (n, dimension), computed in one batch with other waiting images."""
         rows = await self._model.submit_all(("embed", modality), [picture.pixels for picture in pictures])
         return np.stack(rows) if rows else np.empty((0, self.embedder.dimension), np.float32)
@@ -162,11 +162,11 @@ class Engine:
         self.metrics.removed.inc(removed)
         return removed
 
-    async def aside(self, work: Callable[[], Answer]) -> Answer:
+    async def aside(self, work: Callable[[], Found]) -> Found:
         """Run processor-bound work, such as decoding, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pictures, work)
 
-    async def _ask(self, pool: Executor, question: Callable[..., Answer], *arguments: object) -> Answer:
+    async def _ask(self, pool: Executor, question: Callable[..., Found], *arguments: object) -> Found:
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, partial(question, *arguments))
         except VireidError as error:
@@ -175,7 +175,7 @@ class Engine:
             log.exception("gallery failed")
         raise Refusal(503, "gallery: cannot answer now; try again later, the service's log says why")
 
-    def _decode(self, upload: Upload) -> Picture | Refusal:
+    def _decode(self, upload: Upload) -> DecodedImage | Refusal:
         try:
             check_picture(upload, self.limits)
             pixels, thumbnail, id = prepare(upload.data, upload.name, self.embedder)
@@ -183,7 +183,7 @@ class Engine:
             return refusal
         except VireidError as error:
             return Refusal(422, str(error))
-        return Picture(upload.name, id, pixels, thumbnail)
+        return DecodedImage(upload.name, id, pixels, thumbnail)
 
     def _pass(self, task: Task, images: list[Pixels]) -> Sequence[Vectors]:
         """Pass one batch through the model; row i belongs to image i."""

@@ -11,7 +11,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _BATCH = (1, 2, 4, 8, 16, 32)
 
 
-class Metrics:
+class ServiceMetrics:
     """Metrics of one service; ``inside`` and ``waiting`` are called when the metrics are read."""
 
     def __init__(self, inside: Callable[[], float], waiting: Callable[[], float]) -> None:

@@ -11,7 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vireid.service.limits import Gate, Limits, Refusal
-from vireid.service.metrics import Metrics
+from vireid.service.metrics import ServiceMetrics
 
 log = logging.getLogger("vireid.service")
 
@@ -24,7 +24,7 @@ CONTENT_POLICY = (
 class Guard:
     """Wraps the application; requests to /api/ pass the gate."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, gate: Gate, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, gate: Gate, metrics: ServiceMetrics) -> None:
         self._app, self._limits, self._gate, self._metrics = app, limits, gate, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -81,7 +81,7 @@ async def add_images(asked: Writer) -> Response:
     return JSONResponse({"added": added, "known": known, "failed": failed, "ids": upcoming.ids})
 
 
-@router.post("/vectors", response_model=answers.Added, openapi_extra=json_body(VectorsModel))
+@router.post("/vectors", response_model=answers.AddedAnswer, openapi_extra=json_body(VectorsModel))
 async def add_vectors(asked: Writer) -> Response:
     """Add images that this model embedded elsewhere."""
     images = await read_vectors(asked)
@@ -107,7 +107,7 @@ async def known(asked: Searcher) -> Response:
     return JSONResponse({"known": sorted(await asked.engine.known(model.ids))})
 
 
-@router.post("/vectors/get", response_model=answers.Vectors, openapi_extra=json_body(IdsModel))
+@router.post("/vectors/get", response_model=answers.VectorsAnswer, openapi_extra=json_body(IdsModel))
 async def get_vectors(asked: Searcher) -> Response:
     """Return the vectors of these images."""
     model = await asked.json(IdsModel)

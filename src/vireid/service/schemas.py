@@ -78,7 +78,7 @@ class AddAnswer(BaseModel):
     ids: list[str]
 
 
-class Added(BaseModel):
+class AddedAnswer(BaseModel):
     added: int
 
 
@@ -90,7 +90,7 @@ class Known(BaseModel):
     known: list[str]
 
 
-class Vectors(BaseModel):
+class VectorsAnswer(BaseModel):
     vectors: str = Field(description="Base64 of float32, little-endian, n x dimension.")
 
 

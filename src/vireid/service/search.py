@@ -13,7 +13,7 @@ import numpy as np
 from vireid.gallery.records import Match
 from vireid.gallery.schemas import MAX_TOP, SearchModel, decode, entry_json, modality_of
 from vireid.service.auth import Asked, parse
-from vireid.service.inference import Engine, Picture
+from vireid.service.inference import DecodedImage, Engine
 from vireid.service.limits import Refusal, content_type, read_form, refused
 
 
@@ -22,7 +22,7 @@ class Finding:
     """A search and its result: groups of matches, best first, each with its best match first."""
 
     model: SearchModel
-    pictures: list[Picture]
+    pictures: list[DecodedImage]
     groups: list[list[Match]]
 
 
@@ -76,7 +76,7 @@ async def finding_json(engine: Engine, finding: Finding) -> dict[str, Any]:
     }
 
 
-async def _read(asked: Asked) -> tuple[SearchModel, list[Picture]]:
+async def _read(asked: Asked) -> tuple[SearchModel, list[DecodedImage]]:
     if content_type(asked.request) != "multipart/form-data":
         return await asked.json(SearchModel), []
     uploads, text = await read_form(asked.request, "query", asked.engine.limits)

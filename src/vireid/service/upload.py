@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from vireid.gallery.records import MAX_THUMBNAIL, Entry, NewImage
 from vireid.gallery.schemas import AboutModel, VectorsModel, decode, decode_bytes, explain, modality_of, seconds
 from vireid.service.auth import Asked
-from vireid.service.inference import Engine, Picture
+from vireid.service.inference import DecodedImage, Engine
 from vireid.service.limits import Refusal, read_form, refused
 from vireid.types import Modality, VireidError
 
@@ -44,7 +44,7 @@ async def read_images(asked: Asked) -> Upcoming:
     failed = [
         (upload.name, one.message) for upload, one in zip(uploads, found, strict=True) if isinstance(one, Refusal)
     ]
-    pairs = [(one, about) for one, about in zip(found, abouts, strict=True) if isinstance(one, Picture)]
+    pairs = [(one, about) for one, about in zip(found, abouts, strict=True) if isinstance(one, DecodedImage)]
     known = await asked.engine.known([picture.id for picture, _ in pairs]) if pairs else set()
     unknown = {picture.id: (picture, about) for picture, about in reversed(pairs) if picture.id not in known}
     fresh = await _embed(asked.engine, list(unknown.values()))
@@ -89,7 +89,7 @@ def _about(text: str, count: int) -> list[AboutModel]:
     return about
 
 
-async def _embed(engine: Engine, pairs: Sequence[tuple[Picture, AboutModel]]) -> list[NewImage]:
+async def _embed(engine: Engine, pairs: Sequence[tuple[DecodedImage, AboutModel]]) -> list[NewImage]:
     """Return the images with their vectors, embedded in one batch per modality."""
     images = []
     for modality in Modality:

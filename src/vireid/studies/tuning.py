@@ -23,7 +23,7 @@ from vireid.figures.study import history_figure, importance_figure, slices_figur
 from vireid.figures.style import write_figure
 from vireid.files import atomic_path, disk_error
 from vireid.recipes import field_parts, load_recipe, shipped_recipes
-from vireid.reproduce.jobs import leaves, settings
+from vireid.reproduce.jobs import job_settings, leaves
 from vireid.studies.study import counts, lock, open_study, release_dead
 from vireid.training.run import train
 from vireid.training.split import fingerprint, split_training
@@ -40,7 +40,7 @@ ENOUGH = 4
 
 
 @dataclass(frozen=True)
-class Search:
+class TrialSetup:
     """Settings that all trials share: recipe ``name`` with ``overrides`` is ``base``, trained on ``dataset``."""
 
     name: str
@@ -56,7 +56,7 @@ class Search:
 
     def key(self) -> str:
         """Hash of settings and data."""
-        parts = [settings(self.base), self.base.training.seed, self.share, fingerprint(self.dataset)]
+        parts = [job_settings(self.base), self.base.training.seed, self.share, fingerprint(self.dataset)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -89,7 +89,7 @@ def tune(
     if trials < 1:
         raise VireidError(f"trials: expected 1 or more, got {trials}")
     base = load_recipe(recipe, overrides)
-    search = Search(recipe, tuple(overrides), base, replace(open_data(base.data, data, 1), test=()), out)
+    search = TrialSetup(recipe, tuple(overrides), base, replace(open_data(base.data, data, 1), test=()), out)
     split_training(
         search.dataset, base.data.holdout, search.share, base.training.seed
     )  # fails before any trial if there are too few
@@ -108,7 +108,7 @@ def tune(
         return _write_results(study, base, recipe, out)
 
 
-def suggest(trial: optuna.Trial, search: Search) -> list[str]:
+def suggest(trial: optuna.Trial, search: TrialSetup) -> list[str]:
     """Return one point of the search space as overrides of the fields that the recipe uses and the user has not set."""
     base = search.base
     fixed = {o.partition("=")[0].strip() for o in search.overrides}
@@ -139,7 +139,7 @@ def suggest(trial: optuna.Trial, search: Search) -> list[str]:
     return [f"{name}={value!r}" if isinstance(value, float) else f"{name}={value}" for name, value in chosen.items()]
 
 
-def _next_trial(search: Search, study: optuna.Study, trials: int, local: bool) -> bool:
+def _next_trial(search: TrialSetup, study: optuna.Study, trials: int, local: bool) -> bool:
     """Run one trial, or wait for those of other processes; return False once the study has all its trials."""
     outer = lock(search.out / ".lock")  # until the trial is counted as running and holds its own lock
     held: list[IO[str]] = []  # until optuna records the end: a running trial without a lock counts as dead
@@ -158,7 +158,7 @@ def _next_trial(search: Search, study: optuna.Study, trials: int, local: bool) -
     return True
 
 
-def _objective(search: Search, begun: Callable[[], None], held: list[IO[str]]) -> Callable[[optuna.Trial], float]:
+def _objective(search: TrialSetup, begun: Callable[[], None], held: list[IO[str]]) -> Callable[[optuna.Trial], float]:
     def objective(trial: optuna.Trial) -> float:
         import optuna
 

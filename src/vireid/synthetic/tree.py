@@ -15,7 +15,7 @@ from vireid.files import resumable_folder
 from vireid.synthetic.attributes import Labels, label_rows, label_table
 from vireid.synthetic.plans import Shot, plan
 from vireid.synthetic.settings import SyntheticSet
-from vireid.synthetic.workers import PARTIAL, Job, mask_path, run
+from vireid.synthetic.workers import PARTIAL, RenderJob, mask_path, run
 from vireid.types import VireidError
 
 RECORD = "synthetic.json"
@@ -63,7 +63,7 @@ def _render(
     size = settings.height, settings.width
     rows = label_rows(settings, shots)
     labels: list[Labels] = []
-    with closing(run(Job(draft, todo, settings.seed, settings.difficulty, *size, settings.masks))) as written:
+    with closing(run(RenderJob(draft, todo, settings.seed, settings.difficulty, *size, settings.masks))) as written:
         for count in written:
             labels += islice(rows, count)  # in this process, while others render
             done += count

@@ -51,7 +51,7 @@ _camera = lru_cache(maxsize=64)(sample_camera)
 
 
 @dataclass(frozen=True)
-class Job:
+class RenderJob:
     """Images to render into ``folder``, whose subfolders all exist; with silhouettes if ``masks``."""
 
     folder: Path
@@ -73,7 +73,7 @@ class Picture:
     quality: int
 
 
-def run(job: Job) -> Generator[int, None, None]:
+def run(job: RenderJob) -> Generator[int, None, None]:
     """Render the images of a job on a GPU, if there is one, or with as many processes as are worth starting; yield the
     number of newly written images, repeatedly.
 
@@ -87,7 +87,7 @@ def run(job: Job) -> Generator[int, None, None]:
     return run_here(job) if processes == 1 else run_apart(job, processes)
 
 
-def run_here(job: Job) -> Generator[int, None, None]:
+def run_here(job: RenderJob) -> Generator[int, None, None]:
     """Render the images of a job in this process."""
     for begin in range(0, len(job.shots), BATCH):
         batch = job.shots[begin : begin + BATCH]
@@ -96,7 +96,7 @@ def run_here(job: Job) -> Generator[int, None, None]:
         yield len(batch)
 
 
-def run_on(job: Job, device: torch.device) -> Generator[int, None, None]:
+def run_on(job: RenderJob, device: torch.device) -> Generator[int, None, None]:
     """Render the images of a job in this process on ``device``; threads write one batch while the next is rendered."""
     with ThreadPoolExecutor(usable_cores()) as pool:
         writing: list[Future[None]] = []
@@ -107,7 +107,7 @@ def run_on(job: Job, device: torch.device) -> Generator[int, None, None]:
         yield _finish(writing)
 
 
-def run_apart(job: Job, processes: int) -> Generator[int, None, None]:
+def run_apart(job: RenderJob, processes: int) -> Generator[int, None, None]:
     """Render the images of a job in other processes, which all report through one pipe."""
     reader, writer = os.pipe()
     children: list[subprocess.Popen[bytes]] = []
@@ -152,7 +152,7 @@ def _answer(line: str) -> None:
     os.write(sys.stdout.fileno(), f"{line}\n".encode())  # in one call: print may write in pieces to the shared pipe
 
 
-def _shares(job: Job, processes: int) -> list[Job]:
+def _shares(job: RenderJob, processes: int) -> list[RenderJob]:
     """Distribute the images, whole batches at a time."""
     batches = [job.shots[i : i + BATCH] for i in range(0, len(job.shots), BATCH)]
     hands = [tuple(shot for batch in batches[i::processes] for shot in batch) for i in range(processes)]
@@ -165,7 +165,7 @@ def _finish(writing: list[Future[None]]) -> int:
     return len(writing)
 
 
-def pictures(job: Job | SyntheticSet, batch: Sequence[Shot], device: torch.device) -> list[Picture]:
+def pictures(job: RenderJob | SyntheticSet, batch: Sequence[Shot], device: torch.device) -> list[Picture]:
     """Render shots, which may mix spectra; their order may change."""
     found = []
     for spectrum in Spectrum:
@@ -182,7 +182,7 @@ def pictures(job: Job | SyntheticSet, batch: Sequence[Shot], device: torch.devic
     return found
 
 
-def _write(job: Job, picture: Picture) -> None:
+def _write(job: RenderJob, picture: Picture) -> None:
     if job.masks:
         _save(Image.fromarray(picture.mask), job.folder / mask_path(picture.shot.path), job.folder / PARTIAL)
     # the camera decides the quality, and with it the tables in the file
