@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vireid.evaluation.metrics import NUMBERS, Metrics, QueryScores, chance, cmc, score_queries, summarise
 from vireid.evaluation.protocols import Setting
-from vireid.evaluation.ranked import rank_trial
+from vireid.evaluation.ranked import RankingMethod, rank_trial
 from vireid.evaluation.records import ResultRecord
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import CosineRanking
