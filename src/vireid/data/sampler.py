@@ -40,6 +40,7 @@ class CrossModalitySampler:
     larger modality as there are. Within an epoch identities take turns (how often two of them were drawn never
     differs by more than one), and so do the images of an identity and modality. An image is drawn twice for
     one batch only if the identity has fewer than K images of that modality.
+
     If all rows are of one modality, a batch holds PK rows.
 
     ``identities`` and ``modalities`` (n,) describe row i of the training set; any numbers serve as

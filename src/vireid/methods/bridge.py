@@ -24,6 +24,7 @@ class Bridge(Method):
     - dress: I = gamma * W + beta, statistics learned once for both modalities;
     - mix: M = relu(g * F + (1 - g) * I), g in (0, 1) per image and channel from F's own mean and deviation; without the
       ReLU where F does not come out of one (a transformer).
+
     M goes through the shared stages and all losses with the label of its image, and adds the loss ``bridge``, see
     `vireid.losses.copies.BridgeLoss`. In evaluation there is no M and no cost.
 
