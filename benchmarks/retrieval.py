@@ -174,7 +174,7 @@ def growth(largest: int, plot: Path) -> None:
             "rank and score, s",
             "processor, s",
             "peak memory of the process, GiB",
-            "of it vectors and libraries, GiB",
+            "of which vectors and libraries, GiB",
         ],
         [
             [f"{f['rows']:,}", *(f"{f[name]:.2f}" for name in ("encode", "score", "processor", "peak", "before"))]

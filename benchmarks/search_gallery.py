@@ -166,7 +166,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = (options.keep or Path(temporary)).resolve()
         half = "| median ms | p99 ms | recall@10 "
-        print(f"| gallery | images {half}{half}| added/s | opened and searched, s | kB of disk an image |")
+        print(f"| gallery | images {half}{half}| added/s | opened and searched, s | kB of disk per image |")
         print("|" + "---|" * 11)
         for images in options.folder:
             print(measure(str(root / f"folder-{images}"), root / f"folder-{images}", images, options.batch), flush=True)

@@ -32,6 +32,7 @@ from tests.reference.leakage import Finding, Pictures, shoot
 
 from vireid.data.layouts import open_dataset
 from vireid.evaluation import score_setting, settings_for
+from vireid.evaluation.records import read_evaluation
 from vireid.figures.style import write_figure
 from vireid.files import read_json
 from vireid.images import read_image, resize
@@ -171,7 +172,7 @@ def turn(people: int, out: Path) -> None:
     for name, errors in even.items():
         row(name, *map(_percent, errors.values()))
     added: dict[str, dict[str, leakage.Array]] = {}
-    table("added by one part from 0 to 1, the others at 0, points", *models)
+    table("points added by one part going from 0 to 1, the others at 0", *models)
     for part in PARTS:
         harder = {name: dial.errors(model, dial.alone(part, 1.0), people) for name, model in models.items()}
         added[part] = {name: errors - even[name][0.0] for name, errors in harder.items()}
@@ -222,8 +223,8 @@ def baselines(data: Path, runs: list[Path]) -> None:
     by_recipe: dict[str, list[dict[str, dict[str, float]]]] = {}
     for run in runs:
         recipe = read_json(run / "run.json", "a run")["recipe"]["name"]
-        results = read_json(run / "evaluation" / data.name / "results.json", "what vireid evaluate wrote")["results"]
-        by_recipe.setdefault(recipe, []).append({r["name"]: r["mean"] for r in reversed(results)})  # the first counts
+        record = read_evaluation(run / "evaluation" / data.name / "results.json")
+        by_recipe.setdefault(recipe, []).append({r.name: r.mean for r in reversed(record.results)})  # the first counts
     for recipe, seeds in by_recipe.items():
         cells = [[100 * found[s.name][number] for found in seeds] for s in settings for number in NUMBERS]
         row(recipe, str(len(seeds)), *(f"{np.mean(cell):.1f} ± {np.std(cell):.1f}" for cell in cells))

@@ -105,14 +105,14 @@ def profile(data: Path, steps: int) -> None:
             loop.run(monitor)
             timed(loop, "_save", "checkpoint, once an epoch")
             loop._save()
-        print("\n| part | ms a batch |\n|---|---|")
+        print("\n| part | ms per batch |\n|---|---|")
         for part, times in spent.items():
             calls = round(len(times) / steps) or 1  # some parts are called for each stem, stage or branch
             print(f"| {part} | {1e3 * median(sum(times[i : i + calls]) for i in range(0, len(times), calls)):.2f} |")
         loop.steps += 10
         with torch.profiler.profile() as operations, Monitor(loop.out, loop.step, loop.steps) as monitor:
             loop.run(monitor)
-    print("\n| operation | calls a batch | ms a batch |\n|---|---|---|")
+    print("\n| operation | calls per batch | ms per batch |\n|---|---|---|")
     for row in sorted(operations.key_averages(), key=lambda e: -e.self_cpu_time_total)[:25]:
         print(f"| {row.key} | {row.count / 10:.0f} | {row.self_cpu_time_total / 1e4:.2f} |")
 

@@ -70,9 +70,7 @@ def test_two_packages_with_one_name_are_refused(install: Install) -> None:
     install("first", "class Mine(dict): pass", mine="first:Mine")
     assert found("mine").__module__ == "first"
     install("second", "class Mine(dict): pass", mine="second:Mine")
-    assert error_of("mine") == (
-        "loss.mine: two installed packages offer mine; expected one, name it as package.module:Class"
-    )
+    assert error_of("mine") == ("loss.mine: two installed packages offer mine; choose one as package.module:Class")
     assert found("second:Mine").__module__ == "second"
 
 

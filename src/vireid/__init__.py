@@ -1,6 +1,6 @@
 """Visible-infrared person re-identification: find the same person across day and night cameras.
 
-The names are those of the packages, imported when they are first asked for.
+The names come from the subpackages and are imported on first use.
 """
 
 from __future__ import annotations

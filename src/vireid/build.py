@@ -1,4 +1,4 @@
-"""What a recipe names, built: the network's methods and the objective's losses, see `vireid.plugins`."""
+"""Build what a recipe names: the network's methods and the objective's losses, see `vireid.plugins`."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def build_methods(config: ModelConfig) -> dict[str, Method]:
     """Make the methods of a recipe, in the order of their names.
 
     Raises:
-        VireidError: an unknown method or option, an option of the wrong type or range, two methods for one place.
+        VireidError: an unknown method or option, an option of the wrong type or range, or two methods with one hook.
     """
     built = {name: _method(name, config) for name in sorted(config.methods)}
-    for hook in ("copy", "branch"):
+    for hook in ("branch", "join"):
         rivals = [name for name, method in built.items() if overrides(method, hook)]
         if len(rivals) > 1:
             raise VireidError(f"model.methods: {' and '.join(rivals)} both define {hook}; keep one of them")
@@ -44,16 +44,16 @@ def build_methods(config: ModelConfig) -> dict[str, Method]:
 
 
 def build_objective(recipe: Recipe, classes: int, methods: Mapping[str, Method] | None = None) -> Objective:
-    """Make the losses of a recipe and of its methods; those of weight 0 are left out.
+    """Make the losses of a recipe and of its methods, without those of weight 0.
 
-    A loss whose constructor has the positional argument ``image_size``, (height, width) of the network input in pixels,
-    or ``classes`` is given it.
+    A loss whose constructor has the positional argument ``classes`` or ``image_size``, the (height, width) of the
+    network input in pixels, receives it.
 
     Args:
-        classes: training identities. methods: those of the recipe, see `build_methods`.
+        classes: training identities. methods: from the recipe, see `build_methods`.
 
     Raises:
-        VireidError: an unknown loss or option, an option of the wrong type or range, or no loss of a weight above 0.
+        VireidError: an unknown loss or option, an option of the wrong type or range, or no loss with a weight above 0.
     """
     config, data = recipe.loss, recipe.data
     given = {"image_size": data.size, "classes": classes}
@@ -93,7 +93,7 @@ def _loss(name: str, options: Mapping[str, Any], given: Mapping[str, Any]) -> nn
             if parameter.name not in given:
                 raise VireidError(
                     f"{field}: {cls.__name__} has the positional argument {parameter.name}; expected options after *, "
-                    f"and before it nothing but {' and '.join(given)}"
+                    f"and only {' and '.join(given)} before it"
                 )
             arguments.append(given[parameter.name])
     return build(cls, options, field, *arguments)

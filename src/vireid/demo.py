@@ -1,4 +1,4 @@
-"""From nothing to a trained, evaluated model: the whole pipeline on a rendered set."""
+"""The whole pipeline on a rendered set: from nothing to a trained and evaluated model."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def run_demo(
 ) -> tuple[Evaluation, Path]:
     """Render a set beside ``out``, train the ``demo`` recipe into ``out``, evaluate it; return evaluation and report.
 
-    What an earlier, interrupted or finished, demo left is used.
+    Reuses what an earlier demo left, interrupted or finished.
 
     Args:
-        bars: makes a progress callback from the name of a piece of work.
-        overrides: of the recipe, ``field=value``.
+        bars: makes a progress callback from the name of a stage.
+        overrides: changes to the recipe, ``field=value``.
 
     Raises:
         VireidError: ``out`` holds another run, or cannot be written.

@@ -1,4 +1,4 @@
-"""The difficulty dial: one number for everything, or one for each part that makes the task hard."""
+"""The difficulty dial: one number overall, or one for each part that makes the task hard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from vireid.types import VireidError
 
 DIFFICULTY = 0.3
-"""Level of a part that nobody sets."""
+"""Level of a part that is not set."""
 
 
 def _part(meaning: str) -> Any:
@@ -23,13 +23,13 @@ class Difficulty:
     Raises ``VireidError`` for a part out of range.
     """
 
-    viewpoint: float = _part("How far people turn, and how near they come, so that cameras look down on them.")
+    viewpoint: float = _part("Turn of the people, and how close they come, so that cameras look down on them.")
     light: float = _part("Sun, colour cast, exposure, lamp, thermal gain.")
-    occlusion: float = _part("Things on the floor and other people in front of the person.")
-    crop: float = _part("The detector's jitter: feet, heads and sides cut off.")
+    occlusion: float = _part("Objects on the floor and other people in front of the person.")
+    crop: float = _part("Detector jitter that cuts off feet, heads and sides.")
     noise: float = _part("Sensor noise and motion blur.")
-    resolution: float = _part("How far the sensor has fewer rows than the picture.")
-    lookalikes: float = _part("People alike in build and dress, and dyes that the infrared cannot tell apart.")
+    resolution: float = _part("Loss of sensor resolution: fewer rows than the image has.")
+    lookalikes: float = _part("People of similar build and dress, and dyes that look the same in infrared.")
 
     def __post_init__(self) -> None:
         for part in fields(self):

@@ -44,7 +44,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(target: Path, key: str) -> Iterator[Path]:
-    """Yield a hidden folder beside the target to fill. It becomes the target on success; otherwise it stays, so that
+    """Yield a hidden folder beside the target, to be filled. On success it becomes the target; otherwise it stays, and
     the next attempt with the same ``key`` resumes from it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reading image files into arrays with Pillow. Any flaw of a file is a one-line error that names it."""
+"""Read image files into arrays with Pillow. Any flaw in a file is a one-line error that names it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_image(path: Path) -> Pixels:
     Returns uint8 RGB of shape (height, width, 3), turned upright by its EXIF orientation. 8-bit greyscale and
     palette images are converted. Raises `VireidError` that names the file if it is missing, empty, truncated,
     not an image, larger than `MAX_PIXELS`, or CMYK, 16-bit or with an alpha channel: converting those loses
-    or invents values, so the choice is left to the user.
+    or invents values, so the user has to choose how.
     """
     return decode_image(read_bytes(path), path)
 
@@ -87,13 +87,13 @@ def _require_plain(image: ImageFile.ImageFile, path: Path) -> None:
     )
 
 
-def resize(image: Pixels, height: int, width: int) -> Pixels:
+def resize(image: Pixels, height: int, width: int, resampling: str = "bilinear") -> Pixels:
     """Resize (h, w, 3) uint8 to (height, width, 3), without keeping the aspect ratio, as re-identification
     does.
 
-    This is Pillow's bilinear filter, whose support grows with the reduction (antialiasing); torch's bilinear
-    interpolation without ``antialias=True`` gives other values.
+    ``resampling``: Pillow's "bilinear" filter or its "lanczos" (which Pillow once called ANTIALIAS). The support of
+    both grows with the reduction; torch's bilinear interpolation without ``antialias=True`` gives other values.
     """
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling[resampling.upper()]))

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when they are first asked for."""
+"""Public names of a package, imported on first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], 
     Importing the package then costs nothing, and PyTorch is loaded by the first name that needs it.
 
     Args:
-        homes: for every name, the module of the package that it is in.
+        homes: the module of the package that defines each name.
     """
 
     def find(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Cores, memory and disk space of a process, on Linux and on macOS, which lacks some of Linux's calls."""
+"""Cores, memory and disk space of a process, on Linux and macOS (which lacks some of Linux's calls)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def peak_memory() -> int:
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Reserve ``size`` bytes on disk for an open file; if the system cannot, only set its size.
+    """Reserve ``size`` bytes on disk for an open file; where the system cannot, only set its size.
 
     Raises:
         OSError: no space left.

@@ -1,4 +1,4 @@
-"""Threads over a list of images, because reading, decoding and hashing release the interpreter lock."""
+"""Process a list of images in threads: reading, decoding and hashing release the interpreter lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def in_threads(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Return ``[function(item) for item in items]``, by ``workers`` threads (default: the usable cores).
+    """Return ``[function(item) for item in items]``, using ``workers`` threads (default: the usable cores).
 
     The first exception, including one from ``progress``, cancels work that has not begun and is raised.
     """

@@ -1,7 +1,7 @@
-"""Methods, losses, backbones, layouts and export formats by name: built-in, of an installed package, or `module:Class`.
+"""Find methods, losses, backbones, layouts and export formats: built-in, installed or `module:Class`.
 
-An installed package offers one by an entry point: ``[project.entry-points."vireid.losses"]`` in its pyproject.toml
-holds ``focal = "my_package.losses:Focal"``. Anything that can be imported is also found by that string alone.
+An installed package offers one through an entry point: ``[project.entry-points."vireid.losses"]`` in its pyproject.toml
+holds ``focal = "my_package.losses:Focal"``. Without an entry point, that string finds anything that can be imported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GROUPS: dict[Kind, str] = {
     "export": "vireid.exports",
     "model": "vireid.models",
 }
-"""Entry-point groups in which installed packages offer each kind."""
+"""Entry-point group of each kind."""
 
 TRUST = "VIREID_TRUST"
 """Environment variable: comma-separated packages whose code a run folder may name, see `check_embedded`."""
@@ -43,12 +43,12 @@ def is_reference(name: str) -> bool:
 
 
 def known_names(kind: Kind, builtin: Iterable[str]) -> list[str]:
-    """Return the built-in names of a kind and those that installed packages offer, sorted; imports none of them."""
+    """Return the built-in names of a kind and those that installed packages offer, sorted; import none of them."""
     return sorted({*builtin, *(point.name for point in entry_points(group=GROUPS[kind]))})
 
 
 def check_name(kind: Kind, name: str, builtin: Iterable[str], field: str) -> None:
-    """Raise `VireidError` unless a name is a built-in, an installed package's or a reference; imports nothing."""
+    """Raise `VireidError` unless a name is built-in, offered by a package or a reference; import nothing."""
     builtin = list(builtin)
     if name in builtin:  # without looking through the installed packages
         return
@@ -63,11 +63,11 @@ def check_name(kind: Kind, name: str, builtin: Iterable[str], field: str) -> Non
 
 
 def check_embedded(kind: Kind, names: Iterable[str], field: str) -> None:
-    """Refuse references in a recipe that came with a run folder, whose author need not be its user; imports nothing.
+    """Refuse references in a recipe from a run folder, which somebody else may have written; import nothing.
 
-    A recipe that the user names or writes may name any code. One that lies in a run folder, perhaps a downloaded one,
-    may name built-ins, what installed packages offer by an entry point (by its name or by the same reference), and
-    references into packages that the environment variable ``VIREID_TRUST`` lists.
+    A recipe that the user names or writes may name any code. A recipe in a run folder, perhaps a downloaded one, may
+    only name built-ins, what installed packages offer through an entry point (by its name or the same reference), and
+    references into packages listed in the environment variable ``VIREID_TRUST``.
 
     Raises:
         VireidError: a reference to anything else.
@@ -109,21 +109,19 @@ def find(
 
     Args:
         name: a key of ``builtin`` (these come first), an entry point of an installed package, or
-            ``package.module:Class``. A name from a run folder has to pass `check_embedded` before.
-        builtin: the caller's own by name, each the thing itself or ``module:Class`` to import it when it is asked for.
+            ``package.module:Class``. A name from a run folder has to pass `check_embedded` first.
+        builtin: the built-in ones by name, each the object itself or ``module:Class``, imported on demand.
         field: what errors begin with, for example ``model.methods.bridge``.
         expected: what ``accepts`` looks for, in words: "a class derived from vireid.models.Method".
-        accepts: whether what was found is of the kind.
+        accepts: whether the object found is of the kind.
 
     Raises:
-        VireidError: an unknown name, a module that fails to import, or something of another kind.
+        VireidError: an unknown name, a module that fails to import, or an object of another kind.
     """
     check_name(kind, name, builtin, field)
     points = [] if name in builtin else _entry_points(kind, name)
     if len({point.value for point in points}) > 1:
-        raise VireidError(
-            f"{field}: two installed packages offer {name}; expected one, name it as package.module:Class"
-        )
+        raise VireidError(f"{field}: two installed packages offer {name}; choose one as package.module:Class")
     source = builtin[name] if name in builtin else points[0].value if points else name
     found = _load(source, field) if isinstance(source, str) else source
     if not accepts(found):
@@ -133,16 +131,16 @@ def find(
 
 
 def build(factory: Callable[..., T], options: Mapping[str, Any], field: str, *given: Any) -> T:
-    """Call ``factory(*given, **options)`` with options of a recipe, checked against its keyword-only arguments.
+    """Call ``factory(*given, **options)`` with a recipe's options, checked against its keyword-only arguments.
 
-    Every option has to be one of these and fit its annotation (`pydantic.Field` limits are kept); values are JSON, so
-    that a list becomes a tuple, but a yes is no number.
+    Every option has to be one of these and fit its annotation (`pydantic.Field` limits hold). Values are JSON: a list
+    becomes a tuple, but a boolean is not a number.
 
     Args:
         field: what errors begin with, for example ``model.methods.bridge``.
 
     Raises:
-        VireidError: an unknown or missing option, one of the wrong type or range, or what the factory itself raises.
+        VireidError: an unknown or missing option, a wrong type or range, or an error in the factory itself.
     """
     parameters = {p.name: p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for name in options:
@@ -160,7 +158,7 @@ def build(factory: Callable[..., T], options: Mapping[str, Any], field: str, *gi
         return factory(*given, **values)
     except VireidError:
         raise
-    except Exception as error:  # of outside code; whatever it is, the user needs the field
+    except Exception as error:  # from outside code; whatever it is, the user needs the field
         raise VireidError(f"{field}: {_one_line(error)}; change its options or fix its code") from error
 
 
@@ -171,7 +169,7 @@ def _checked(factory: Callable[..., Any], name: str, value: Any, field: str) -> 
     try:
         hints = get_type_hints(source.__init__ if isinstance(factory, type) else source, include_extras=True)
         adapter = TypeAdapter(hints[name], config=ConfigDict(allow_inf_nan=False))
-    except Exception as error:  # a name that only type checkers see, no annotation, or a type without JSON
+    except Exception as error:  # a name only type checkers see, no annotation, or a type without JSON
         raise VireidError(
             f"{field}: its annotation cannot be checked ({_one_line(error)}); fix it in the code"
         ) from error

@@ -1,8 +1,8 @@
-"""What the stages hand to one another, and the one error of the user.
+"""The data the stages pass to each other, and `VireidError`, the one error meant for the user.
 
 ``records -> pixels -> batches -> features -> ranking -> numbers, pictures, answers``
 
-Only the standard library is loaded here, so that whoever catches `VireidError` does not wait for PyTorch.
+Only the standard library is loaded here, so that catching `VireidError` does not load PyTorch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class VireidError(ValueError):
-    """A mistake of the user's that one line can explain; the command line prints it and exits with 2.
+    """A user error that one line can explain; the command line prints it and exits with 2.
 
     Examples:
         >>> import vireid
@@ -48,18 +48,23 @@ class Modality(enum.IntEnum):
         """The modality of the other side of a search."""
         return Modality(1 - self)
 
+    @property
+    def across(self) -> str:
+        """The direction of a search with its images in those of the other, such as ``visible-to-infrared``."""
+        return f"{self}-to-{self.other}"
+
     def __str__(self) -> str:
         return self.name.lower()
 
 
 class FeatureKind(str, enum.Enum):
-    """Which feature of a model; the value is what results and tables call it."""
+    """Kind of feature; the value is its name in results and tables."""
 
     AFTER_BNNECK = "after BNNeck"
     """The paper's retrieval feature."""
     BEFORE_BNNECK = "before BNNeck"
     OUTPUT = "model output"
-    """Of a model that was not trained here: what it returns."""
+    """The output of a model that was not trained here."""
 
     def __str__(self) -> str:
         return self.value
@@ -87,14 +92,14 @@ class Sample:
 class Dataset:
     """One data set as its layout gives it, already split into training and test identities.
 
-    ``layout`` is the name or ``package.module:NAME`` by which `vireid.layouts.find_layout` knows its rules. ``queries``
-    are the rows of ``test`` that are queries, the others being the gallery, where the set itself says so. ``labels`` is
-    the file that says who is on the images, where their paths do not; ``names`` what identities are called, where not
-    as the images' folders.
+    ``layout`` is the name or ``package.module:NAME`` by which `vireid.layouts.find_layout` finds its rules. ``queries``
+    are the rows of ``test`` that are queries, the others being the gallery, if the set itself defines them. ``labels``
+    is the file with the identities, if the paths do not hold them; ``names`` holds the identities' names, if they are
+    not the names of the images' folders.
     ``gallery_permutations`` holds the official SYSU-MM01 draws: ``[(camera, identity)]`` is an int array of
     shape (trials, images), 0-based positions in the sorted file list of that camera and identity.
     ``trial`` is the number of the RegDB split (1 to 10), None elsewhere. ``rendered`` is the record of a synthetic set
-    without files, whose samples' paths name none.
+    without files, whose samples' paths name no files.
 
     Examples:
         >>> import vireid
@@ -116,12 +121,12 @@ class Dataset:
 
     @property
     def source(self) -> Path:
-        """What it was opened by: its folder, or the file that lists its images."""
+        """Path it was opened from: its folder, or the file that lists its images."""
         return self.labels or self.root
 
     @property
     def name(self) -> str:
-        """What reports and folders of results call it."""
+        """Name in reports and result folders."""
         return self.source.resolve().name
 
     def identity_name(self, sample: Sample) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 
 from tests.reference.augment import augment_one
 from tests.reference.methods import exchanged
+from vireid.config import DataConfig
 from vireid.data.augment import Augment, normalise
+from vireid.data.colour import ChannelExchange
 from vireid.types import VireidError
 
 
@@ -133,3 +137,34 @@ def test_exchanges_have_the_rate_asked_for_and_change_no_other_draw() -> None:
     assert shares == pytest.approx([0.4, 0.15, 0.15, 0.15, 0.15], abs=0.01)
     plain = Augment().draw(40_000, 96, 48, _generator())
     assert all(torch.equal(a, b) for name, a in vars(plain).items() if name != "exchange" for b in [vars(draws)[name]])
+
+
+def test_the_box_and_the_border_have_the_colours_asked_for() -> None:
+    images = _images(200, 20, 12)
+    augment = Augment(pad=3, flip=0, erase=1, border=127, fill=(0.5, -1.0, 2.0))
+    draws = augment.draw(200, 20, 12, _generator())
+    result = augment.apply(images, draws)
+    grey = normalise(torch.full((1, 3, 1, 1), 127, dtype=torch.uint8))[0]
+    for i in (int(draws.top.argmin()), int(draws.top.argmax())):
+        top, left, tall, wide = (int(v[i]) for v in (draws.box_top, draws.box_left, draws.box_height, draws.box_width))
+        box = result[i, :, top : top + tall, left : left + wide]
+        torch.testing.assert_close(box, torch.tensor([0.5, -1.0, 2.0])[:, None, None].expand_as(box))
+        outside = result[i].clone()
+        outside[:, top : top + tall, left : left + wide] = grey
+        edge = outside[:, :3] if draws.top[i] < 0 else outside[:, -3:]
+        torch.testing.assert_close(edge, grey.expand_as(edge))
+
+
+@pytest.mark.parametrize(("aspect", "middle"), [("uniform", (0.3 + 1 / 0.3) / 2), ("log-uniform", (0.3 * 3.3) ** 0.5)])
+def test_erased_boxes_have_the_area_and_aspect_asked_for(aspect: Any, middle: float) -> None:
+    draws = Augment(erase=1.0, area=(0.02, 0.1), aspect=aspect).draw(20_000, 400, 400, _generator())
+    tall, wide = draws.box_height.double(), draws.box_width.double()
+    area = tall * wide / 400**2
+    assert (area.min().item(), area.mean().item(), area.max().item()) == pytest.approx((0.02, 0.06, 0.1), abs=0.001)
+    assert (tall / wide).median().item() == pytest.approx(middle, rel=0.02)
+
+
+def test_a_recipe_with_a_published_colour_has_no_exchange_beside_it() -> None:
+    plain, caj = (Augment.of(DataConfig(exchange=0.4, colour=colour)) for colour in ("exchange", "caj"))  # type: ignore[arg-type]
+    assert (plain.exchange, plain.colour) == (0.4, None)
+    assert (caj.exchange, caj.colour) == (0.0, ChannelExchange(0.4))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import sampler as reference
-from vireid.data.sampler import CrossModalitySampler
+from vireid.config import DataConfig
+from vireid.data.sampler import SAMPLERS, CrossModalitySampler, EitherModalitySampler, IndependentSampler, make_sampler
 from vireid.types import Modality, VireidError
 
 
@@ -117,3 +118,62 @@ def test_batches_equal_those_of_the_plain_loop(
     found = CrossModalitySampler(identities, modalities, P, K, seed).epoch(number)
     expected = reference.epoch(identities.tolist(), modalities.tolist(), P, K, seed, number)
     assert [batch.tolist() for batch in found] == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(labels=_labels(), P=st.integers(1, 4), K=st.integers(1, 6), seed=st.integers(0, 10), number=st.integers(0, 5))
+def test_independent_batches_equal_the_naive_draw(
+    labels: tuple[np.ndarray, np.ndarray], P: int, K: int, seed: int, number: int
+) -> None:
+    identities, modalities = labels
+    if len(set(identities.tolist())) < P or np.bincount(modalities).min() < K:
+        return
+    sampler = IndependentSampler(identities, modalities, P, K, seed)
+    found = sampler.epoch(number)
+    assert [x.tolist() for x in found] == reference.independent_epoch(
+        identities.tolist(), modalities.tolist(), P, K, seed, number
+    )
+    assert len(found) == len(sampler)
+
+
+def test_independent_batches_repeat_images() -> None:
+    """Four of five images with replacement: all differ in 19 % of the cases."""
+    identities, modalities = np.repeat(np.arange(10), 10), np.tile(np.repeat([0, 1], 5), 10)
+    groups = [
+        rows
+        for number in range(60)
+        for batch in IndependentSampler(identities, modalities, 5, 4, 0).epoch(number)
+        for rows in batch.reshape(-1, 4)
+    ]
+    assert np.mean([len(set(rows.tolist())) == 4 for rows in groups]) == pytest.approx(0.192, abs=0.03)
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels=_labels(), P=st.integers(1, 4), K=st.integers(1, 6), seed=st.integers(0, 10))
+def test_either_modality_deals_whole_groups_of_an_identity(
+    labels: tuple[np.ndarray, np.ndarray], P: int, K: int, seed: int
+) -> None:
+    identities, modalities = labels
+    if len(set(identities.tolist())) < P or np.bincount(modalities).min() < K:
+        return
+    sampler = EitherModalitySampler(identities, modalities, P, K, seed)
+    for number in (0, 3):
+        batches = sampler.epoch(number)
+        assert len(batches) == len(sampler)
+        for batch in batches:
+            groups = identities[batch].reshape(P, K)
+            assert (groups == groups[:, :1]).all()
+            assert len(set(groups[:, 0].tolist())) == P
+    first = np.concatenate(sampler.epoch(0)).reshape(-1, K)  # one deal: no image twice where K are there
+    for person in set(identities.tolist()):
+        used = first[identities[first[:, 0]] == person].ravel().tolist()
+        if (identities == person).sum() >= K:
+            assert len(set(used)) == len(used)
+
+
+@pytest.mark.parametrize("sampling", SAMPLERS)
+def test_a_recipe_names_its_sampler(sampling: str) -> None:
+    config = DataConfig(sampling=sampling, identities=2, images=3)  # type: ignore[arg-type]
+    sampler = make_sampler(config, *_plain(), seed=4)
+    assert type(sampler) is SAMPLERS[sampling]
+    assert all(len(x) == (6 if sampling == "either" else 12) for x in sampler.epoch(0))

@@ -10,7 +10,8 @@ from vireid.deploy.export import export_run
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_run(tmp_path_factory.mktemp("deploy"), "schedule.epochs=1")
+    # Of a network this narrow after two batches of noise, int8 spares few blocks or all of them as the seed has it.
+    return tiny_run(tmp_path_factory.mktemp("deploy"), "schedule.epochs=1", "training.seed=3")
 
 
 @pytest.fixture(scope="session")

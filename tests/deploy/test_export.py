@@ -208,7 +208,7 @@ def test_a_changed_export_is_refused_in_one_line(exported: Path, tmp_path: Path,
 
 
 def test_what_is_no_model_is_named(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(VireidError, match="no such folder"):
+    with pytest.raises(VireidError, match="no such file or folder"):
         load_model(tmp_path / "nowhere")
     with pytest.raises(VireidError, match="neither"):
         load_model(tmp_path)

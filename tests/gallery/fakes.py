@@ -25,7 +25,7 @@ class FakeEmbedder(Embedder):
     name = "fake"
     fingerprint = hashlib.sha256(b"fake").hexdigest()
     dimension = CELLS[0] * CELLS[1] * 3
-    height, width = 48, 24
+    height, width, resampling = 48, 24, "bilinear"
     home = Path("nowhere")
 
     def __init__(self, seconds: float = 0.0) -> None:

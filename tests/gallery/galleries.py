@@ -23,7 +23,7 @@ class ColourEmbedder(Embedder):
     def __init__(self, name: str = "colours", dimension: int = DIMENSION) -> None:
         self.name, self.dimension = name, dimension
         self.fingerprint = hashlib.sha256(name.encode()).hexdigest()
-        self.height, self.width, self.home = 32, 16, Path("nowhere")
+        self.height, self.width, self.resampling, self.home = 32, 16, "bilinear", Path("nowhere")
         self._mixing = np.random.default_rng(0).normal(size=(3, dimension))
 
     def embed(self, images: Pixels, modality: Modality) -> Vectors:

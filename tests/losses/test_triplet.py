@@ -40,8 +40,9 @@ def test_batches_worked_by_hand() -> None:
     rows = (embeddings, torch.tensor([5, 5, 2, 2]), torch.tensor([0, 1, 0, 1]))
     assert BatchHardTriplet(0.5)(*rows).item() == pytest.approx((0 + 0 + 2.5 + 0) / 4)
     negatives = [(3, 7), (2, 6), (3, 2), (7, 6)]
-    near = [sum(d * np.exp(-d) for d in pair) / sum(np.exp(-d) for d in pair) for pair in negatives]
-    expected = np.mean([np.log1p(np.exp(p - n)) for p, n in zip((1, 1, 4, 4), near, strict=True)])
+    near = [sum(d * np.exp(-d) for d in pair) / (sum(np.exp(-d) for d in pair) + 1e-6) for pair in negatives]
+    far = [d * np.exp(d) / (np.exp(d) + 1) for d in (1, 1, 4, 4)]  # a row is its own positive, at distance 0
+    expected = np.mean([np.log1p(np.exp(p - n)) for p, n in zip(far, near, strict=True)])
     assert WeightedTriplet()(*rows).item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,3 +35,17 @@ def augment_one(
                 value = MEAN[channel] if inside else crop[channel, y, x]
                 result[channel, y, x] = (value - MEAN[channel]) / STD[channel]
     return result
+
+
+def channel_of(image: npt.NDArray[np.float64], choice: int) -> npt.NDArray[np.float64]:
+    """CAJ's code on one normalised image: channel 0, 1, 2 or the grey of all (3) in every channel; -1: as it is."""
+    if choice < 0:
+        return image
+    grey = 0.2989 * image[0] + 0.5870 * image[1] + 0.1140 * image[2]
+    return np.stack([(*image, grey)[choice]] * 3)
+
+
+def turned(pixel: tuple[float, float, float], turn: float) -> tuple[float, ...]:
+    """One colour (0-255) with its hue turned by a share of the circle."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*(x / 255 for x in pixel))
+    return tuple(255 * x for x in colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value))

@@ -210,7 +210,7 @@ def file_facts(samples: Sequence[Sample]) -> dict[str, Array]:
             tables.append(str(getattr(image, "quantization", None)) + str(sorted(image.info)))
     return {
         "file size": size,
-        "time of change": np.array([stat.st_mtime for stat in stats]),
+        "modification time": np.array([stat.st_mtime for stat in stats]),
         "number in the name": np.array([float("".join(filter(str.isdigit, s.path.stem))) for s in samples]),
         "JPEG tables and header": np.unique(tables, return_inverse=True)[1].astype(np.float64),
     }

@@ -73,14 +73,18 @@ def batch_hard(rows: Array, labels: Labels, margin: float) -> float:
 
 
 def weighted_triplet(rows: Array, labels: Labels, squared: bool = False) -> float:
-    """AGW: log(1 + exp(x)), x = sum w_p d_p - sum w_n d_n, w_p a softmax of d_p, w_n of -d_n; CAJ: of sign(x) x^2."""
+    """AGW: log(1 + exp(x)), x = sum w_p d_p - sum w_n d_n; CAJ: of sign(x) x^2, at most 88.
+
+    w_p = exp(d_p) / sum exp(d_p) over the positives, the row itself among them, w_n likewise with -d_n; 1e-6 is added
+    to the sums, the positives' after division by exp(max d_p).
+    """
     total = 0.0
     for i, (positives, negatives) in enumerate(triplets(labels)):
-        far = [distance(rows[i], rows[p]) for p in positives]
+        far = [distance(rows[i], rows[p]) for p in (i, *positives)]
         near = [distance(rows[i], rows[n]) for n in negatives]
-        p = sum(math.exp(d) * d for d in far) / sum(math.exp(d) for d in far)
-        n = sum(math.exp(-d) * d for d in near) / sum(math.exp(-d) for d in near)
-        excess = math.copysign((p - n) ** 2, p - n) if squared else p - n
+        p = sum(math.exp(d - max(far)) * d for d in far) / (sum(math.exp(d - max(far)) for d in far) + 1e-6)
+        n = sum(math.exp(-d) * d for d in near) / (sum(math.exp(-d) for d in near) + 1e-6)
+        excess = math.copysign(min((p - n) ** 2, 88), p - n) if squared else p - n
         total += max(excess, 0) + math.log1p(math.exp(-abs(excess)))
     return total / len(labels)
 
@@ -90,7 +94,8 @@ def response(image: Array, power: float) -> Array:
     channels, height, width = image.shape
     f = np.empty((height, width))
     for i, j in np.ndindex(height, width):
-        f[i, j] = (sum(max(float(image[c, i, j]), 1e-6) ** power for c in range(channels)) / channels) ** (1 / power)
+        mean = sum(max(float(image[c, i, j]), 0) ** power for c in range(channels)) / channels
+        f[i, j] = (mean + 1e-12) ** (1 / power)
     return f
 
 
@@ -153,3 +158,79 @@ def numerical_gradient(function: Callable[[Array], float], x: Array, step: float
         down[index] -= step
         gradient[index] = (function(up) - function(down)) / (2 * step)
     return gradient
+
+
+def paired_triplet(rows: Array, labels: Labels, modalities: Labels, forms: int, margin: float) -> float:
+    """MMN: batch-hard triplets of visible images in one form and infrared ones in another, mean over the pairings."""
+    each = len(labels) // forms
+    total = 0.0
+    for own in range(forms):
+        for other in range(forms):
+            chosen = [i for i in range(own * each, own * each + each) if modalities[i] == 0]
+            chosen += [i for i in range(other * each, other * each + each) if modalities[i] == 1]
+            total += batch_hard(rows[chosen], [labels[i] for i in chosen], margin)
+    return total / forms**2
+
+
+def pair_margin(rows: Array, labels: Labels, modalities: Labels, forms: int, margin: float) -> float:
+    """DEEN: every centre of copies nearer to the other modality's centre than to its own and to strangers."""
+    each, people = len(labels) // forms, sorted(set(labels))
+
+    def centre(form: int, person: int, modality: int) -> Array:
+        mine = range(form * each, form * each + each)
+        chosen = [rows[i] for i in mine if labels[i] == person and modalities[i] == modality]
+        return np.asarray(np.mean(chosen, axis=0))
+
+    def nearest(form: int, person: int, modality: int) -> float:
+        others = [other for other in people if other != person]
+        own = centre(form, person, modality)
+        return min(distance(own, centre(form, other, modality)) for other in others)
+
+    total = 0.0
+    for form in range(1, forms):
+        for modality in (0, 1):
+            for person in people:
+                copy = centre(form, person, modality)
+                across = distance(centre(0, person, 1 - modality), copy)
+                limits = (distance(centre(0, person, modality), copy),)
+                far = (nearest(form, person, modality), nearest(0, person, modality))
+                terms = [max(0.0, margin + across - x) for x in limits]
+                terms += [0.5 * max(0.0, margin + across - x) for x in far]
+                total += sum(terms) / len(people) / 2
+    return total
+
+
+def hard_to_soft_rank(values: list[float], strength: float) -> list[float]:
+    """Soft ranks by pooling adjacent violators: project values / strength onto the permutahedron of 1..n."""
+    n = len(values)
+    order = sorted(range(n), key=lambda i: -values[i])
+    blocks: list[list[float]] = []  # sum and length of runs whose means have to fall
+    for place, i in enumerate(order):
+        blocks.append([values[i] / strength - (n - place), 1])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] <= blocks[-1][0] / blocks[-1][1]:
+            total, length = blocks.pop()
+            blocks[-1][0] += total
+            blocks[-1][1] += length
+    flat = [total / length for total, length in blocks for _ in range(int(length))]
+    ranks = [0.0] * n
+    for place, i in enumerate(order):
+        ranks[i] = values[i] / strength - flat[place]
+    return ranks
+
+
+def retrieval(rows: Array, labels: Labels, modalities: Labels, strength: float) -> float:
+    """MCJA: mean distance of the soft ranks of the other modality's images to 1 for matches, n for the rest."""
+    sides = []
+    for side in (0, 1):
+        gallery = [j for j, m in enumerate(modalities) if m != side]
+        terms = []
+        for i, m in enumerate(modalities):
+            match = [labels[j] == labels[i] for j in gallery]
+            if m != side or not any(match) or all(match):
+                continue
+            cosines = [float(rows[i] @ rows[j] / math.sqrt((rows[i] @ rows[i]) * (rows[j] @ rows[j]))) for j in gallery]
+            ranks = hard_to_soft_rank([(1 - c) / 2 for c in cosines], strength)
+            terms += [abs(r - (1 if same else len(gallery))) for r, same in zip(ranks, match, strict=True)]
+        if terms:
+            sides.append(sum(terms) / len(terms))
+    return sum(sides) / len(sides)

@@ -27,8 +27,8 @@ def stripe(features: Array, number: int, count: int, power: float) -> Array:
     rows = [y for y in range(height) if (y + 1) * count > number * height and y * count < (number + 1) * height]
     values = np.zeros(channels)
     for c in range(channels):
-        total = math.fsum(max(float(features[c, y, x]), 1e-6) ** power for y in rows for x in range(width))
-        values[c] = (total / (len(rows) * width)) ** (1 / power)
+        total = math.fsum(max(float(features[c, y, x]), 0) ** power for y in rows for x in range(width))
+        values[c] = (total / (len(rows) * width) + 1e-12) ** (1 / power)
     return values
 
 
@@ -64,3 +64,42 @@ def centre(rows: Array, labels: Sequence[int], kinds: Sequence[int], label: int,
         if x == label and kind in wanted
     ]
     return np.asarray(np.mean(chosen, axis=0))
+
+
+def channel_aggregation(theta: Array, phi: Array, g: Array) -> Array:
+    """DEEN: y_a = 1/c sum_b (theta_a . phi_b) g_b over channels, theta and phi (c, n), g (c, m)."""
+    y = np.zeros_like(g)
+    for a in range(len(theta)):
+        for b in range(len(phi)):
+            y[a] += math.fsum(theta[a] * phi[b]) / len(phi) * g[b]
+    return y
+
+
+def position_aggregation(theta: Array, phi: Array, g: Array) -> Array:
+    """DEEN: y_i = 1/n sum_j (theta_i . phi_j) g_j, where each half of a channel's positions is a channel of its own."""
+
+    def column(x: Array, i: int) -> list[float]:
+        half = x.shape[1] // 2
+        return [float(x[c, part * half + i]) for c in range(len(x)) for part in (0, 1)]
+
+    result = np.zeros_like(theta)
+    half, half_low = theta.shape[1] // 2, g.shape[1] // 2
+    for i in range(half):
+        total = np.zeros(2 * len(g))
+        for j in range(half_low):
+            same = math.fsum(a * b for a, b in zip(column(theta, i), column(phi, j), strict=True))
+            total += same / half_low * np.array(column(g, j))
+        for c in range(len(g)):
+            result[c, i], result[c, half + i] = total[2 * c], total[2 * c + 1]
+    return result
+
+
+def adapted(x: Array, masks: Array, kernel: Array) -> Array:
+    """MCJA: for a map (c, n), score maps (m, n) and kernel (c, m): sum_m k_cm sum_n softmax(score_m)_n x_cn, (c,)."""
+    result = np.zeros(len(x))
+    for c in range(len(x)):
+        for m in range(len(masks)):
+            weights = [math.exp(v - max(masks[m])) for v in masks[m]]
+            seen = math.fsum(w * v for w, v in zip(weights, x[c], strict=True)) / math.fsum(weights)
+            result[c] += kernel[c, m] * seen
+    return result

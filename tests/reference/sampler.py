@@ -44,3 +44,22 @@ def epoch(
         chosen = people.deal(P)
         batches.append([row for modality in (0, 1) for person in chosen for row in images[person, modality].deal(K)])
     return batches
+
+
+def independent_epoch(
+    identities: Sequence[int], modalities: Sequence[int], P: int, K: int, seed: int, number: int
+) -> list[list[int]]:
+    """AGW's code: identities anew for every batch, images of each with replacement, one batch more than fit."""
+    random = np.random.default_rng((seed, number))
+    people = sorted(set(identities))
+    larger = max(list(modalities).count(0), list(modalities).count(1))
+    batches = []
+    for _ in range(larger // (P * K) + 1):
+        chosen = [int(person) for person in random.choice(people, P, replace=False)]
+        batch: list[int] = []
+        for modality in (0, 1):
+            for person in chosen:
+                own = [i for i, key in enumerate(zip(identities, modalities, strict=True)) if key == (person, modality)]
+                batch += [int(own[place]) for place in random.choice(len(own), K)]
+        batches.append(batch)
+    return batches

@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.reproduce.conftest import SMALL
 from tests.tiny import OVERRIDES
 from vireid.cli import main
+from vireid.evaluation.records import DataRecord, EvaluationRecord, ResultRecord
 from vireid.files import write_json
 from vireid.recipes import load_recipe
 from vireid.reproduce import command
@@ -17,11 +18,11 @@ from vireid.reproduce.command import Reproduction, plan_reproduction, record, wi
 from vireid.reproduce.grid import Grid, make_grid, quick_overrides
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job
-from vireid.reproduce.measured import IDENTITIES, results_path
+from vireid.reproduce.measured import results_path
 from vireid.reproduce.plan import Planned, State, make_plan, run_state
 from vireid.reproduce.terminal import shown_plan
 from vireid.synthetic.standards import standard
-from vireid.types import VireidError
+from vireid.types import FeatureKind, VireidError
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -74,11 +75,11 @@ def test_a_plan_says_in_80_columns_which_seeds_of_a_row_are_left(grid: Grid) -> 
 def test_a_plan_of_all_tables_shows_a_shared_run_once(grid: Grid) -> None:
     lines = plan_lines(grid, ("table1", "table2", "table3", "fig1", "fig6"), [])
     (start,) = (i for i, line in enumerate(lines) if line.startswith("for "))
-    rows = [line.split() for line in lines[start + 1 : start + 23]]
+    rows = [line.split() for line in lines[start + 1 : start + 25]]
     assert {row[0] for row in rows[:14]} == {"table1"}
     assert [row[:2] for row in rows[14:16]] == [["table2", "AGW"], ["table2", "MMN"]]
     assert {row[0] for row in rows[16:]} == {"table3"}
-    assert lines[start + 23].startswith("0 finished, 22 to train")
+    assert lines[start + 25].startswith("0 finished, 24 to train")
 
 
 def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:
@@ -94,8 +95,19 @@ def test_the_expected_time_counts_methods_and_evaluation(grid: Grid) -> None:
         info = {"recipe": each.recipe.to_dict(), "fingerprint": grid.fingerprint, "trial": None}
         write_json(folder / "run.json", info | {"training_seconds": seconds})
         if evaluation:
-            results = {"results": [{"method": "k-reciprocal"}], IDENTITIES: {}, "evaluation_seconds": evaluation}
-            write_json(results_path(grid, each), results)
+            line = ResultRecord(
+                name="x",
+                search="all",
+                direction="infrared-to-visible",
+                method="k-reciprocal",
+                feature=FeatureKind.AFTER_BNNECK,
+                flip_averaging=False,
+                mean={},
+            )
+            record = EvaluationRecord(
+                data=DataRecord("set"), results=(line,), identities={}, evaluation_seconds=evaluation
+            )
+            write_json(results_path(grid, each), record.to_dict())
     plan = {planned.job.name: planned for planned in make_plan(grid, (plain, joint, method, *waiting))}
     assert [plan[each.name].state for each in (plain, joint, method)] == ["finished", "finished", "to evaluate"]
     assert [plan[each.name].seconds for each in (plain, joint, method)] == [0, 0, 4]
@@ -128,7 +140,7 @@ def test_the_command_refuses_in_one_line_and_leaves_what_is_there(
             ["data.identities=16"],
             r".*set: does not fit recipe small: .* have 5 .* \(set data.identities=N or .*",
         ),
-        ("table1", [], rf"{folder}: holds a run with schedule.lr 0.5, but it is now 0.01; delete the folder to .*"),
+        ("table1", [], rf"{folder}: holds a run whose schedule.lr was 0.5 and is now 0.01; delete the folder to .*"),
     ):
         with pytest.raises(SystemExit) as exit_:
             main(["reproduce", name, *where, *SMALL, *more])
@@ -192,7 +204,7 @@ def test_the_standard_set_is_rendered_between_the_plan_and_the_runs(
     other.mkdir(parents=True)
     write_json(other / "run.json", {"recipe": job.recipe.to_dict(), "fingerprint": "other", "trial": None})
     assert run_state(plan.grid, job) == "interrupted"
-    with pytest.raises(VireidError, match="holds a run with data other"):
+    with pytest.raises(VireidError, match="data was other"):
         with_images(plan)
     shutil.rmtree(other)
     ready = with_images(plan)

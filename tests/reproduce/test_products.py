@@ -17,6 +17,7 @@ from tests.rendered import small
 from tests.tiny import OVERRIDES
 from vireid.reproduce import comparison
 from vireid.reproduce.command import plan_reproduction, reproduce
+from vireid.reproduce.comparison import PAPER_ROWS
 from vireid.reproduce.grid import Grid, make_grid
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job
@@ -171,6 +172,32 @@ def test_printed_numbers_stand_in_brackets_where_the_data_are_the_papers(
     papers = {row.keys[0]: value.paper for row in plain.rows if (value := row.values["first_r1"])}
     assert papers["this method"] == 64.24
     assert papers["baseline"] is None
+    assert not {("cosine", "two-stream"), ("cosine", "zero-padding")} & set(PAPER_ROWS)  # printed of another network
+
+
+@pytest.mark.parametrize(("rule", "agw"), [("official", None), ("community", 47.5)])
+def test_nothing_stands_beside_a_printed_number_of_another_gallery_rule(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, rule: str, agw: float | None
+) -> None:
+    monkeypatch.setattr(Grid, "in_paper", True)
+    monkeypatch.setattr(Grid, "gallery_rule", rule)
+    table = item("table3").make(grid).table
+    plain = next(block for block in table.blocks if block.source == "measured")
+    papers = {row.keys[0]: value.paper for row in plain.rows if (value := row.values["first_r1"])}
+    assert papers["agw"] == agw
+    assert f"Measured rows: {rule} galleries" in table.caption
+    printed = {row.keys[0]: row.keys[1] for block in table.blocks if block.source == "published" for row in block.rows}
+    assert printed["CAJ"] == "ICCV 2021, ResNet-50, community galleries"
+    assert printed["SAAI"].endswith("official galleries")
+    assert "galleries" not in printed["Ours"]
+
+
+def test_every_caption_names_rule_and_feature(grid: Grid) -> None:
+    for name in ("table2", "table3", "fig6"):
+        caption = item(name).make(grid).table.caption
+        assert grid.protocol in caption
+        assert "galleries" in grid.protocol
+        assert "after the BNNeck" in grid.protocol
 
 
 def test_fig1_holds_shares_before_and_after_dfw_in_both_models(grid: Grid) -> None:

@@ -5,12 +5,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
 from tests.reproduce.conftest import SMALL
+from tests.trees import write_folder
 from vireid.cli import main
 from vireid.files import write_json
 from vireid.reproduce import command, runner
@@ -18,6 +20,7 @@ from vireid.reproduce.command import plan_reproduction, reproduce
 from vireid.reproduce.grid import Grid, make_grid
 from vireid.reproduce.items import item
 from vireid.reproduce.jobs import Job, make_job
+from vireid.reproduce.measured import results_path
 from vireid.reproduce.plan import claimed, run_state
 from vireid.reproduce.published import number, published
 from vireid.reproduce.runner import run_grid, run_on
@@ -97,7 +100,7 @@ def test_a_finished_run_whose_recipe_has_changed_is_named_and_refused(grid: Grid
     with pytest.raises(VireidError, match=r"loss.identity was 0.7 and is now 1.0; delete the folder"):
         run_state(grid, job)
     write_json(path, info | {"fingerprint": "other"})
-    with pytest.raises(VireidError, match="holds a run with data other"):
+    with pytest.raises(VireidError, match="data was other"):
         run_state(grid, job)
 
 
@@ -179,3 +182,24 @@ def test_a_run_that_another_process_holds_is_waited_for(grid: Grid, monkeypatch:
 def test_the_compared_systems_are_the_recipes_that_are_not_sizes_of_ours() -> None:
     assert {"agw", "bridge", "caj", "hct", "mmn", "strong", "two-stream", "zero-padding"} <= set(systems())
     assert not {"sysu-dfw", "regdb-dfw", "llcm-dfw", "baseline", "demo", "small", "small-baseline"} & set(systems())
+    assert not {"agw-shared", "hct-regdb", "deen-llcm", "baseline-regdb"} & set(systems())
+
+
+def test_a_gallery_rule_is_asked_for_where_there_is_a_choice(grid: Grid, tmp_path: Path) -> None:
+    plain = make_grid(grid.data, grid.out, recipe="small")
+    other = make_grid(grid.data, grid.out, recipe="small", gallery="community")
+    assert (plain.gallery_rule, other.gallery_rule) == ("official", "community")
+    assert "community galleries" in other.protocol
+    (job, *_), (same, *_) = plain.jobs(), other.jobs()
+    assert job == same  # one run, measured by either rule into a file of its own
+    assert results_path(plain, job).name == "results.json"
+    assert results_path(other, job).name == "results-community.json"
+    (grid.data / "exp" / "rand_perm_cam.mat").unlink()
+    assert make_grid(grid.data, grid.out, recipe="small").gallery_rule == "community"
+    with pytest.raises(VireidError, match=r"rand_perm_cam\.mat is not there; use --gallery community$"):
+        make_grid(grid.data, grid.out, recipe="small", gallery="official")
+    folder = write_folder(tmp_path / "plain", ["a", "b", "c", "d"], images=2, size=(48, 32))
+    with pytest.raises(
+        VireidError, match=r"^gallery: official is a choice for data in SYSU-MM01's layout, this is folder$"
+    ):
+        make_grid(folder, grid.out, recipe="small", gallery="official")

@@ -36,7 +36,7 @@ def picture(seed: int, kind: str = "PNG", size: tuple[int, int] = (96, 48)) -> b
 def new_image(seed: int, embedder: FakeEmbedder) -> NewImage:
     """Return picture ``seed`` as an image to add: camera c0 to c2, a second apart, two to a track."""
     name = f"{seed}.png"
-    pixels, thumbnail, id = prepare(picture(seed), name, embedder.height, embedder.width)
+    pixels, thumbnail, id = prepare(picture(seed), name, embedder)
     modality = Modality(seed % 2)
     entry = Entry(id, name, modality, f"c{seed % 3}", 1_700_000_000.0 + seed, f"t{seed // 6}")
     return NewImage(entry, embedder.embed(pixels[None], modality)[0], thumbnail)

@@ -243,5 +243,5 @@ def test_a_model_from_elsewhere_is_served_and_has_no_heat_maps(tmp_path: Path) -
         assert answer["matches"][0]["entry"]["id"] == id_of(3)
         assert answer["answered_by"] == "theirs, cosine"
         refused = one_line(search(client, picture(3), heatmaps=True), 409)
-        assert "heatmaps: this model cannot tell where it responds" in refused
+        assert "heatmaps: this model has no response maps" in refused
         assert "heatmaps" in one_line(client.get(f"/api/v1/images/{id_of(3)}/heatmap"), 409)

@@ -46,7 +46,8 @@ def test_command_measures_in_processes_of_their_own(tmp_path: Path, monkeypatch:
 
 def test_a_failed_process_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale.sys, "executable", "/bin/false")
-    with pytest.raises(VireidError, match=r"scale: rank of 1000 vectors: ended with 1; is there enough memory\?"):
+    said = r"scale: rank of 1000 vectors: exited with status 1; is there enough memory\?"
+    with pytest.raises(VireidError, match=said):
         in_own_process("rank", 1000, 50)
 
 

@@ -90,10 +90,10 @@ def all_samples(root: Path) -> tuple[Sample, ...]:
 def test_files_say_nothing_beside_the_picture_and_its_folder(tree: Path) -> None:
     samples = all_samples(tree)
     facts = file_facts(samples)
-    for name in ("time of change", "number in the name", "JPEG tables and header"):
+    for name in ("modification time", "number in the name", "JPEG tables and header"):
         for across in (False, True):
             assert by_fact(facts[name], samples, across_cameras=across).excess < CHANCE, name
-    assert len(np.unique(facts["time of change"])) == 1
+    assert len(np.unique(facts["modification time"])) == 1
     tables = Counter(
         (sample.camera, kind) for sample, kind in zip(samples, facts["JPEG tables and header"], strict=True)
     )

@@ -53,7 +53,7 @@ def test_a_standard_set_is_verified_when_written_and_when_checked(
     image.write_bytes(image.read_bytes() + b"\0")
     (problem,) = check(tmp_path / "set").problems
     assert problem.kind == "mislabelled"
-    assert "made with the settings of tiny, but its files are others" in problem.what
+    assert "has the settings of tiny, but different files" in problem.what
     tiny = Standard("tiny", small(), "0" * 64)
     with pytest.raises(VireidError, match="written, but differs from tiny"):
         write_standard(tmp_path / "other", "tiny")

@@ -181,7 +181,7 @@ def test_a_tree_records_its_settings_and_reports_progress(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"like": "market"}, "like: expected sysu, regdb, llcm, folder, got market"),
+        ({"like": "duke"}, "like: unknown layout duke; expected one of .*market"),
         ({"identities": 1}, "identities: expected at least 2, got 1"),
         ({"images": 0}, "images: expected 1 or more, got 0"),
         ({"test_identities": 4}, "test_identities: expected 1 to 3, got 4"),

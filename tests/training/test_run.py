@@ -212,7 +212,7 @@ def test_training_brings_the_modalities_of_a_person_together(tmp_path: Path) -> 
     samples = split_training(open_dataset(tmp_path / "set"), 0.5, 0, 0)[0]
     store = PixelStore.build(samples, 48, 32, cache=tmp_path / "cache")
     untrained = build_network(run.recipe.model, 10).eval()
-    assert rank1(network_features(run.network, store, samples)[FeatureKind.AFTER_BNNECK]) > 0.9
+    assert rank1(network_features(run.network, store, samples)[FeatureKind.AFTER_BNNECK]) >= 0.9
     assert rank1(network_features(untrained, store, samples)[FeatureKind.AFTER_BNNECK]) < 0.4
 
 

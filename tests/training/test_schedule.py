@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import torch
 
 from tests.tiny import tiny_recipe
 from vireid.config import ScheduleConfig
@@ -31,6 +32,22 @@ def test_cosine_schedule_rises_over_batches_and_ends_near_zero() -> None:
 def test_no_warmup_starts_at_the_full_rate() -> None:
     assert learning_rate(ScheduleConfig(warmup=0), 0, 5) == 0.1
     assert learning_rate(ScheduleConfig(warmup=0, shape="cosine"), 0, 5) == 0.1
+
+
+def test_adam_takes_one_rate_for_all_and_decays_as_a_penalty() -> None:
+    network = build_network(tiny_recipe().model, 4)
+    config = ScheduleConfig(optimizer="adam", lr=1e-3, backbone_factor=1, weight_decay=0.5)
+    optimizer = make_optimizer(network, config)
+    set_learning_rate(optimizer, 1e-3)
+    start = {name: p.detach().clone() for name, p in network.named_parameters()}
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, 2.0)
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        moved = parameter - start[name]
+        if parameter.requires_grad:  # the first step of Adam is the rate, whatever the size of gradient plus penalty
+            expected = -1e-3 * torch.sign(2.0 + 0.5 * start[name])
+            torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_trunk_learns_at_a_tenth_of_the_heads() -> None:

@@ -1,4 +1,4 @@
-"""The command line: one verb per job, no logic of its own. A verb's module is loaded when the verb is asked for."""
+"""The command line: one verb per job, no logic of its own. A verb's module is loaded only when the verb is used."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def migrate(store: Store, target: Annotated[str, Parameter(help="Place of the co
             done = copy_gallery(opened, copy, bar("images"))
         finally:
             copy.close()
-    others = f" ({done.others} more in the copy alone)" if done.others else ""
+    others = f" ({done.others} more only in the copy)" if done.others else ""
     print(f"{done.images} images, copied and compared{others}: {target}")
 
 

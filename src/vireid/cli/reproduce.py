@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -30,6 +30,10 @@ def reproduce(
     seeds: Annotated[
         int | None, Parameter(help="Number of runs of each row; by default 3, on RegDB one for each of the 10 splits.")
     ] = None,
+    gallery: Annotated[
+        Literal["official", "community"] | None,
+        Parameter(help="Rule that draws SYSU-MM01 galleries; by default official where rand_perm_cam.mat is."),
+    ] = None,
     quick: Annotated[
         bool, Flag, Parameter(help="Short training with a fifth of the epochs and one seed; results say so.")
     ] = False,
@@ -52,7 +56,7 @@ def reproduce(
     if study:
         recipe, overrides = recipe or study.recipe, (*study.set, *overrides)
         seeds = seeds if seeds is not None or quick else study.seeds
-    grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides)
+    grid = make_grid(data, out, recipe=recipe, seeds=seeds, quick=quick, overrides=overrides, gallery=gallery)
     planned = plan_reproduction(item, grid, study)
     print_tables(shown_plan(planned))
     if not dry_run:

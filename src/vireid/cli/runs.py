@@ -29,7 +29,7 @@ from vireid.types import Modality, VireidError
 
 
 def demo(
-    *, out: Annotated[Path, Parameter(help="Run folder; the rendered set lies beside it.")] = Path("runs/demo")
+    *, out: Annotated[Path, Parameter(help="Run folder; the rendered set is written beside it.")] = Path("runs/demo")
 ) -> None:
     """Render a day-and-night set, train the full method on it, evaluate it in both directions and write a report.
 

@@ -1,4 +1,4 @@
-"""Records, pixels and batches: from a data set's folder to the tensors a network is fed."""
+"""Records, pixels and batches: from a data set's folder to the input tensors of a network."""
 
 from __future__ import annotations
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vireid.config import DataConfig
+from vireid.data.colour import COLOURS, Colour
 from vireid.types import VireidError
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Channel statistics of ImageNet on the 0-1 scale; both modalities use them, as the pretrained weights do."""
 
-ERASED_AREA = (0.02, 0.4)
-ERASED_ASPECT = (0.3, 1 / 0.3)
+ERASED_ASPECT = {"uniform": (0.3, 1 / 0.3), "log-uniform": (0.3, 3.3)}
 ATTEMPTS = 20
 EXCHANGES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.299, 0.587, 0.114))
-"""Shares of red, green and blue in what takes the place of all three: one channel, or grey (ITU-R BT.601)."""
+"""Shares of red, green and blue in the mix that replaces all three: one channel, or grey (ITU-R BT.601)."""
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -26,7 +28,7 @@ def normalise(images: Tensor) -> Tensor:
 
     The result is in channels-last memory.
     """
-    # whole rows of (width * 3) values at once: an operand of length 3 in the last place defeats vectorisation
+    # whole rows of (width * 3) values at once: an operand whose last dimension is 3 defeats vectorisation
     batch, _, height, width = images.shape
     mean, std = torch.tensor(MEAN, device=images.device), torch.tensor(STD, device=images.device)
     scale, shift = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
@@ -36,7 +38,7 @@ def normalise(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Draws:
-    """What chance decided for a batch of b images; all (b,) tensors.
+    """The random draws for a batch of b images; all (b,) tensors.
 
     ``top`` and ``left``, in pixels from -pad to pad: where the crop begins in the image; ``mirrored``: bool;
     the erased box, in pixels of the crop after mirroring: ``box_top``, ``box_left``, ``box_height``,
@@ -55,18 +57,41 @@ class Draws:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random crop out of a black border, horizontal mirroring, random erasing, then `normalise`.
+    """Random crop out of a border, horizontal mirroring, random erasing, then `normalise`.
 
     ``pad``: border in pixels. ``flip``, ``erase``: probabilities from 0 to 1. Random erasing (Zhong et al.,
     AAAI 2020): a box of 2 to 40 % of the image, aspect from 0.3 to 3.33, drawn anew (at most 20 times) until
-    it fits, filled with ImageNet's mean colour, which is 0 after normalisation. ``exchange``: probability of channel
-    augmentation (Ye et al., CAJ, ICCV 2021): one channel or grey, equally likely, in place of all three.
+    it fits, filled with ImageNet's mean colour, which is 0 after normalisation; ``area`` (from, to), ``aspect`` and
+    ``fill`` (normalised values) change that. ``border``: grey level, 0-255. ``exchange``: probability of channel
+    augmentation (Ye et al., CAJ, ICCV 2021): one channel or grey, equally likely, in place of all three. ``colour``: a
+    published code's way of it, in place of that.
     """
 
     pad: int = 10
     flip: float = 0.5
     erase: float = 0.5
     exchange: float = 0.0
+    border: int = 0
+    area: tuple[float, float] = (0.02, 0.4)
+    aspect: Literal["uniform", "log-uniform"] = "uniform"
+    fill: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    colour: Colour | None = None
+
+    @classmethod
+    def of(cls, config: DataConfig) -> Augment:
+        """Return the augmentation of a recipe."""
+        known = COLOURS.get(config.colour)
+        return cls(
+            config.pad,
+            config.flip,
+            config.erase,
+            0.0 if known else config.exchange,
+            config.border,
+            config.erase_area,
+            config.erase_aspect,
+            config.erase_fill,
+            known(config.exchange) if known else None,
+        )
 
     def __post_init__(self) -> None:
         if self.pad < 0:
@@ -78,14 +103,17 @@ class Augment:
     def __call__(self, images: Tensor, generator: torch.Generator, coloured: slice = slice(None)) -> Tensor:
         """(b, 3, h, w) uint8 to float32 of the same shape, on the images' device, in channels-last memory.
 
-        ``generator`` may live on another device; one on the CPU gives the same draws whatever the device.
+        ``generator`` may live on another device; one on the CPU gives the same draws on every device.
         ``coloured`` are the images whose channels may be exchanged.
         """
         batch, _, height, width = images.shape
         draws = self.draw(batch, height, width, generator)
         spared = torch.ones_like(draws.exchange, dtype=torch.bool)
         spared[coloured] = False
-        return self.apply(images, replace(draws, exchange=draws.exchange.masked_fill(spared, -1)))
+        if self.colour:
+            images = self.colour.pixels(images, coloured, generator)
+        result = self.apply(images, replace(draws, exchange=draws.exchange.masked_fill(spared, -1)))
+        return self.colour.values(result, coloured, generator) if self.colour else result
 
     def draw(self, batch: int, height: int, width: int, generator: torch.Generator) -> Draws:
         """Draw for ``batch`` images of (height, width) pixels, on the generator's device."""
@@ -95,20 +123,21 @@ class Augment:
 
         top, left = (torch.floor(uniform(2, batch) * (2 * self.pad + 1)).int() - self.pad).unbind()
         mirrored = uniform(batch) < self.flip
-        low, high = ERASED_AREA
+        low, high = self.area
         area = (low + (high - low) * uniform(batch, ATTEMPTS)) * (height * width)
-        low, high = ERASED_ASPECT
-        aspect = low + (high - low) * uniform(batch, ATTEMPTS)
+        low, high = ERASED_ASPECT[self.aspect]
+        aspect = uniform(batch, ATTEMPTS)
+        aspect = low + (high - low) * aspect if self.aspect == "uniform" else low * (high / low) ** aspect
         tall, wide = (area * aspect).sqrt().round().int(), (area / aspect).sqrt().round().int()
         fits = (tall < height) & (wide < width)
-        first = fits.int().argmax(1, keepdim=True)  # 0 where none fits; erased is False there
+        first = fits.int().argmax(1, keepdim=True)  # 0 if none fits; erased is False then
         erased = fits.any(1) & (uniform(batch) < self.erase)
         box_height = tall.gather(1, first).squeeze(1) * erased
         box_width = wide.gather(1, first).squeeze(1) * erased
         box_top = torch.floor(uniform(batch) * (height - box_height + 1)).int()
         box_left = torch.floor(uniform(batch) * (width - box_width + 1)).int()
         exchange = torch.full((batch,), -1, device=generator.device)
-        if self.exchange > 0:  # last, and only then: without it a seed gives what it gave before there was it
+        if self.exchange > 0:  # last and only if used, so that without it a seed gives the same draws as before
             mix = torch.floor(uniform(batch) * len(EXCHANGES)).long()
             exchange = torch.where(uniform(batch) < self.exchange, mix, exchange)
         return Draws(top, left, mirrored, box_top, box_left, box_height, box_width, exchange)
@@ -121,7 +150,7 @@ class Augment:
         if self.exchange > 0:
             images = _exchanged(images, draws.exchange)
         y, x = (torch.arange(size, device=device, dtype=torch.int32) for size in (height, width))
-        padded = functional.pad(images.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
+        padded = functional.pad(images.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad), value=self.border)
         rows = y + draws.top[:, None] + pad
         columns = torch.where(draws.mirrored[:, None], width - 1 - x, x) + draws.left[:, None] + pad
         rows += torch.arange(batch, device=device, dtype=torch.int32)[:, None] * padded.shape[1]
@@ -132,7 +161,11 @@ class Augment:
         box_rows = _span(y, draws.box_top, draws.box_height)
         box_columns = _span(x, draws.box_left, draws.box_width).repeat_interleave(3, dim=1)
         erased = box_rows[:, :, None] & box_columns[:, None, :]
-        result.permute(0, 2, 3, 1).view(batch, height, width * 3).masked_fill_(erased, 0.0)
+        values = result.permute(0, 2, 3, 1).view(batch, height, width * 3)
+        if any(self.fill):
+            values.copy_(torch.where(erased, torch.tensor(self.fill, device=device).repeat(width), values))
+        else:
+            values.masked_fill_(erased, 0.0)
         return result
 
 

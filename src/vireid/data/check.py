@@ -25,7 +25,7 @@ MAJORITY = 0.8
 """Colour of an image: mean over pixels of the largest minus the smallest channel, in levels of 0-255. An
 infrared image above `COLOURED` is in the wrong folder if 80 % of the infrared images are below `GREY`; a
 visible image below 0.5 (no colour but rounding) if 80 % of the visible ones are above `GREY`. Sets whose
-infrared images are drawn in false colours, or whose visible ones are grey, are thus left alone."""
+infrared images have false colours, or whose visible ones are grey, are thus left alone."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found. A data set without ``problems`` is in order; ``notes`` are no flaws."""
+    """What `check` found. A data set without ``problems`` is in order; ``notes`` are not flaws."""
 
     root: Path
     layout: str
@@ -54,7 +54,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Opened:
-    """What one opened image tells: its content's hash and its colour, or why it cannot be read."""
+    """One opened image: the hash of its content and its colour, or why it cannot be read."""
 
     digest: bytes
     colour: float
@@ -69,9 +69,9 @@ def check(
     Rows of kind *missing* (lists, images, identities, modalities, fewer than published), *unreadable*
     (images, list lines), *duplicated* (the same bytes or line twice) and *mislabelled* (an identity in both
     parts, a label that contradicts the folder, one image under two identities or modalities, colour among
-    infrared images). A tree with a ``synthetic.json`` is a rendered one and is not held to the published
-    sizes, but to the checksum of the standard set that it claims to be. ``layout`` as for `open_dataset`. Raises
-    `VireidError` where the layout is not recognised.
+    infrared images). A tree with a ``synthetic.json`` is rendered: it is not compared with the published
+    sizes, but with the checksum of the standard set that it claims to be. ``layout`` as for `open_dataset`. Raises
+    `VireidError` if the layout is not recognised.
     """
     root = Path(root)
     name = recognise(root) if layout is None else layout
@@ -101,7 +101,7 @@ def check(
 def _images(
     dataset: Dataset, samples: list[Sample], unlisted: list[Sample], workers: int | None, progress: Progress | None
 ) -> list[Problem]:
-    """What is wrong with the images themselves, the unlisted ones included."""
+    """Problems of the images themselves, including the unlisted ones."""
     opened = in_threads(_open, samples + unlisted, workers, progress)
     readable, problems = [], []
     for position, (sample, image) in enumerate(zip(samples + unlisted, opened, strict=True)):
@@ -130,7 +130,7 @@ def _compare_with_standard(root: Path, record: dict[str, Any], problems: list[Pr
     if checksum(root) == found.checksum:
         notes.append(f"this is {found.name}: its listing has the recorded checksum")
     else:
-        what = f"made with the settings of {found.name}, but its files are others; numbers on it are not {found.name}'s"
+        what = f"has the settings of {found.name}, but different files; numbers on it are not numbers on {found.name}"
         problems.append(Problem("mislabelled", str(root / "synthetic.json"), what))
 
 
@@ -153,7 +153,7 @@ def _open(sample: Sample) -> _Opened:
 
 
 def _duplicates(dataset: Dataset, images: Iterable[tuple[Sample, bytes]]) -> list[Problem]:
-    """One row per image whose bytes were met before: under the same label a duplicate, else mislabelled."""
+    """One row per image whose bytes occurred before: a duplicate under the same label, otherwise mislabelled."""
     first: dict[bytes, Sample] = {}
     problems = []
     for sample, content in images:
@@ -173,7 +173,7 @@ def _duplicates(dataset: Dataset, images: Iterable[tuple[Sample, bytes]]) -> lis
 
 
 def _wrong_folder(images: list[tuple[Sample, float]]) -> list[Problem]:
-    """Images whose colour contradicts their modality, where the others' colour makes that telling."""
+    """Images whose colour contradicts their modality, in sets where colour separates the modalities."""
     colours = {m: np.array([c for s, c in images if s.modality == m] or [GREY]) for m in Modality}
     infrared_is_grey = (colours[Modality.INFRARED] < GREY).mean() >= MAJORITY
     visible_is_coloured = (colours[Modality.VISIBLE] > GREY).mean() >= MAJORITY
@@ -189,19 +189,24 @@ def _wrong_folder(images: list[tuple[Sample, float]]) -> list[Problem]:
     return problems
 
 
+def _asked(samples: Sequence[Sample], rows: set[int]) -> dict[str, Sequence[Sample]]:
+    """The queries, whose people are counted, and the other images: a gallery may hold people without a query."""
+    return {
+        "query": [sample for row, sample in enumerate(samples) if row in rows],
+        "gallery": [sample for row, sample in enumerate(samples) if row not in rows],
+    }
+
+
 def _counts(dataset: Dataset, layout: LayoutSpec) -> tuple[Count, ...]:
     found = Counter[str]()
     modalities = sorted({m for search in layout.searches for m in (search.query, search.gallery)})
     parts: dict[str, Sequence[Sample]] = {"training": dataset.train, "test": dataset.test}
-    if not layout.lists:  # then they are one and the same
+    if not layout.lists:  # then both parts are the same
         parts = {"all": dataset.test}
     for part, samples in parts.items():
-        kinds: dict[str, list[Sample]] = {part: list(samples)}
+        kinds = {part: samples}
         if part == "test" and dataset.queries is not None:
-            asked = set(dataset.queries)
-            kinds = {"query": [], "gallery": []}  # people count who are asked for: in the gallery there may be others
-            for row, sample in enumerate(samples):
-                kinds["query" if row in asked else "gallery"].append(sample)
+            kinds = _asked(samples, set(dataset.queries))
         found[f"{part} identities"] = len({s.identity for s in next(iter(kinds.values()))})
         for kind, images in kinds.items():
             for modality in modalities:

@@ -1,4 +1,4 @@
-"""Content hashes of image files, remembered so that a start does not read gigabytes again."""
+"""Content hashes of image files, cached so that the next start does not read gigabytes again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vireid.types import VireidError
 DIGEST_BYTES = 16
 
 _SETTLED_NS = 2_000_000_000
-"""File clocks tick in steps, so a file changed this recently may change again under the same time stamp."""
+"""File time stamps are coarse, so a file changed this recently may change again under the same stamp."""
 
 
 def digest(data: bytes) -> bytes:
@@ -27,8 +27,8 @@ def digest(data: bytes) -> bytes:
 def content_digests(paths: Sequence[Path], cache: Path, workers: int | None = None) -> list[bytes]:
     """The `digest` of every file, in order.
 
-    They are kept in ``cache`` under a name made of all paths, sizes and change times, so any touched file
-    leads to a fresh reading of all of them. Raises `VireidError` naming a file that cannot be read.
+    They are cached in ``cache`` under a name made of all paths, sizes and change times, so after any file is
+    touched all are read again. Raises `VireidError` naming a file that cannot be read.
     """
     fingerprint, newest = _fingerprint(paths)
     memo = cache / f"{fingerprint}.digests"

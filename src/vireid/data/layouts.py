@@ -1,4 +1,4 @@
-"""The data set in a folder: which layout it has, its records, its pixels."""
+"""Open the data set in a folder: recognise its layout, read its records and pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vireid.types import Dataset, Sample, VireidError
 
 
 class InputSize(Protocol):
-    """What has the size of a network's input in pixels: a recipe's data section, or a model."""
+    """What says how an image becomes a network's input, by size and filter: a recipe's data section, or a model."""
 
     @property
     def height(self) -> int: ...
@@ -27,17 +27,20 @@ class InputSize(Protocol):
     @property
     def width(self) -> int: ...
 
+    @property
+    def resampling(self) -> str: ...
+
 
 def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, field: str = "layout") -> Dataset:
     """Return the records of the data set at ``root``; no image is opened.
 
     Args:
         trial: the split of a layout that has several (RegDB: 1 to 10); ignored elsewhere.
-        layout: its name or ``package.module:NAME``, see `vireid.layouts.find_layout`; by default recognised.
+        layout: its name or ``package.module:NAME``, see `vireid.layouts.find_layout`; by default detected.
         field: what errors about ``layout`` begin with.
 
     Raises:
-        VireidError: in one line, a missing or empty root, a layout that is not known, and the first flaw of the tree: a
+        VireidError: in one line, a missing or empty root, an unknown layout, and the first flaw of the tree: a
             missing list, a bad line, a listed image or identity that does not exist, an identity in both parts, a
             training identity of one modality only (see `vireid.data.check` for all flaws at once).
 
@@ -60,11 +63,11 @@ def open_dataset(root: Path | str, trial: int = 1, layout: str | None = None, fi
 
 
 def open_data(config: DataConfig, root: Dataset | Path | str | None, trial: int = 1, *, other: bool = False) -> Dataset:
-    """Return the data set at ``root``, or without one the set that a recipe of ``kind: synthetic`` renders.
+    """Return the data set at ``root``, or without ``root`` the set that a recipe of ``kind: synthetic`` renders.
 
     Args:
         root: an open data set is returned as it is.
-        other: whether ``root`` may as well be of another layout than the one that the recipe names.
+        other: whether ``root`` may be of another layout than the recipe's.
 
     Raises:
         VireidError: as `open_dataset` does, and for a recipe that needs a root.
@@ -100,17 +103,17 @@ def open_pixels(
                 f"{size.height} x {size.width}; render that, or set data.height and data.width"
             )
         return RenderedStore(dataset, samples)
-    return PixelStore.build(samples, size.height, size.width, cache=cache, progress=progress)
+    return PixelStore.build(samples, size.height, size.width, cache, progress=progress, resampling=size.resampling)
 
 
 def recognise(root: Path, first: str | None = None) -> str:
-    """Tell the name of the layout from the folders in ``root``, or from what a file's name ends in.
+    """Detect the name of the layout from the folders in ``root``, or from a file's suffix.
 
-    Of several layouts whose markers are all there it is the one with the most, or else the first that has any of them,
+    Among layouts whose markers are all there, the one with the most wins; otherwise the first that has any of them,
     built-in ones before those of installed packages.
 
     Args:
-        first: a layout that is asked before all others.
+        first: a layout to try before all others.
 
     Raises:
         VireidError: missing, empty, or of no known layout.
@@ -138,7 +141,7 @@ def _require(root: Path) -> None:
 
 
 def _known() -> dict[str, LayoutSpec]:
-    """All layouts by name; one of an installed package that is broken is left out with a warning."""
+    """All layouts by name; a broken one of an installed package is left out with a warning."""
     found = {}
     for name in layout_names():
         try:
@@ -155,7 +158,7 @@ def _match(root: Path, layouts: Mapping[str, LayoutSpec]) -> str | None:
         return next(
             (name for name, spec in layouts.items() if spec.suffix and spec.suffix == root.suffix.lower()), None
         )
-    folders = {child.name for child in subfolders(root)}  # a listing, because some file systems ignore case
+    folders = {child.name for child in subfolders(root)}  # listed, because some file systems ignore case
     whole = [name for name, spec in layouts.items() if spec.markers and folders.issuperset(spec.markers)]
     if whole:
         return max(whole, key=lambda name: len(layouts[name].markers))
@@ -163,11 +166,11 @@ def _match(root: Path, layouts: Mapping[str, LayoutSpec]) -> str | None:
 
 
 def synthetic_record(root: Path) -> dict[str, Any] | None:
-    """What ``synthetic.json`` says of a rendered set (seed, difficulty, sizes); None for any other."""
+    """The content of a rendered set's ``synthetic.json`` (seed, difficulty, sizes); None for any other set."""
     path = root / "synthetic.json"
     return read_json(path, "the record of a rendered set") if path.exists() else None
 
 
 def record_of(dataset: Dataset) -> dict[str, Any] | None:
-    """What is known of how a data set was rendered, with or without files; None for photographs."""
+    """The record of how a data set was rendered, with or without files; None for photographs."""
     return dataset.rendered or synthetic_record(dataset.root)

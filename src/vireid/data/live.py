@@ -1,4 +1,4 @@
-"""A synthetic set without files: its images are rendered when they are first asked for, and stay in memory."""
+"""A synthetic set without files: its images are rendered on first use and stay in memory."""
 
 from __future__ import annotations
 
@@ -39,30 +39,34 @@ def live_settings(config: DataConfig) -> SyntheticSet:
 
 
 def live_dataset(settings: SyntheticSet, trial: int = 1) -> Dataset:
-    """Return the records that a loader finds in the tree of these settings; ``rendered`` says that there is none.
+    """Return the records that a loader finds in the tree of these settings; ``rendered`` marks them as without files.
 
-    ``trial`` picks the split where the layout has several.
+    ``trial`` picks the split if the layout has several.
     """
     layout, work = find_layout(settings.like), plan(settings)
     number = trial if layout.splits else None
-    first = 0 if layout.lists else 1  # names of folders are numbered from 0
+    first = 0 if layout.lists else 1  # folder names are numbered from 0
     samples = [Sample(ROOT / s.path, s.identity - first, s.camera, s.spectrum.modality) for s in work.shots]
     samples.sort(key=lambda sample: (sample.identity, sample.camera, str(sample.path)))
     everybody = {sample.identity for sample in samples}
-    # without lists whoever trains splits
+    # without lists, training splits the identities
     test, train = map(set, order_of(settings).split(number)) if layout.lists else (everybody, everybody)
     draws = {key: places for key, places in work.draws.items() if key[1] in test and places.size}
     training, testing = (tuple(sample for sample in samples if sample.identity in part) for part in (train, test))
-    asked = {ROOT / shot.path for shot in work.shots if shot.query}
-    queries = tuple(row for row, sample in enumerate(testing) if sample.path in asked) if asked else None
-    names = {i: f"{i:04d}" for i in everybody} if queries else None
+    queries = _queries(testing, {ROOT / shot.path for shot in work.shots if shot.query})
+    names = dict(zip(everybody, map("{:04d}".format, everybody), strict=True)) if queries else None
     return Dataset(
         settings.like, ROOT, training, testing, number, draws, settings.record(), queries=queries, names=names
     )
 
 
+def _queries(samples: Sequence[Sample], asked: set[Path]) -> tuple[int, ...] | None:
+    """Rows of the samples with these paths; None if there are none."""
+    return tuple(row for row, sample in enumerate(samples) if sample.path in asked) if asked else None
+
+
 class RenderedStore(PixelStore):
-    """The images of a `live_dataset` as a `PixelStore`: row i is sample i, rendered when it is first asked for."""
+    """The images of a `live_dataset` as a `PixelStore`: row i is sample i, rendered on first use."""
 
     def __init__(self, dataset: Dataset, samples: Sequence[Sample]) -> None:
         """``samples`` are some of ``dataset``; they take n * height * width * 3 bytes of memory."""

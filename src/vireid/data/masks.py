@@ -1,4 +1,4 @@
-"""Where the body is in rendered images."""
+"""Silhouettes of the people in rendered images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Masks = npt.NDArray[np.bool_]
 def body_masks(dataset: Dataset, samples: Sequence[Sample]) -> Masks | None:
     """Return (n, h, w) silhouettes of some of a rendered set's images, None for photographs.
 
-    They are read where the set was written with them and rendered again, alike to the pixel, where it was not.
+    They are read if the set was written with them, otherwise rendered again, identical to the pixel.
 
     Raises:
         VireidError: a record of a rendered set that cannot be used.

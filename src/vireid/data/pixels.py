@@ -1,13 +1,13 @@
 """Decoded, resized images in one memory-mapped file, built once per data set and size.
 
 The file's name is a hash of every image's content, the order, the size, this format's version and Pillow's,
-so a changed image or setting never meets an old cache. Layout of the file::
+so a changed image or setting never uses an old cache. Layout of the file::
 
     header   4096 bytes   JSON, padded with spaces
     pixels   n * height * width * 3 bytes
     trailer  n CRC-32 (one per image, little-endian), then BLAKE2b of header and CRCs
 
-All of it is verified when the file is opened; one that does not verify is built again.
+All of it is verified when the file is opened; a file that fails is built again.
 """
 
 from __future__ import annotations
@@ -64,13 +64,15 @@ class PixelStore:
         cache: Path | None = None,
         workers: int | None = None,
         progress: Progress | None = None,
+        resampling: str = "bilinear",
     ) -> PixelStore:
         """Open the cached pixels of these samples, decoding and resizing them first if they are not there.
 
         ``height`` and ``width`` are in pixels, ``cache`` a folder (default: `cache_folder`), ``workers`` the
-        number of threads (default: the usable cores), ``progress`` is called while images are decoded.
+        number of threads (default: the usable cores), ``progress`` is called while images are decoded,
+        ``resampling`` is the filter of `vireid.images.resize`.
         Processes that build the same pixels at the same time wait for one of them. Raises `VireidError` for
-        no samples, for unreadable images (the first one and their number), and where the folder has no space.
+        no samples, for unreadable images (the first one and their number), and for a full disk.
         """
         if not samples:
             raise VireidError("samples: expected at least one image, got none")
@@ -79,7 +81,7 @@ class PixelStore:
             folder.mkdir(parents=True, exist_ok=True)
         paths = [sample.path for sample in samples]
         digests = content_digests(paths, folder, workers)
-        file = _CacheFile(folder, _key(digests, height, width), len(paths), height, width)
+        file = _CacheFile(folder, _key(digests, height, width, resampling), len(paths), height, width, resampling)
         pixels = file.verified(workers)
         if pixels is None:
             with _lock(folder / f"{file.key}.lock"):
@@ -97,9 +99,10 @@ class PixelStore:
         return torch.from_numpy(self._pixels[np.asarray(rows)]).permute(0, 3, 1, 2)
 
 
-def _key(digests: list[bytes], height: int, width: int) -> str:
+def _key(digests: list[bytes], height: int, width: int, resampling: str) -> str:
     state = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    state.update(repr((VERSION, PIL.__version__, height, width)).encode())
+    other = () if resampling == "bilinear" else (resampling,)  # keys of caches from before there was a choice stay
+    state.update(repr((VERSION, PIL.__version__, height, width, *other)).encode())
     for one in digests:
         state.update(one)
     return state.hexdigest()
@@ -112,6 +115,7 @@ class _CacheFile:
     count: int
     height: int
     width: int
+    resampling: str
 
     @property
     def path(self) -> Path:
@@ -135,7 +139,7 @@ class _CacheFile:
         return np.memmap(self.path, np.uint8, "r", HEADER_BYTES, shape).view(np.ndarray)
 
     def verified(self, workers: int | None) -> Pixels | None:
-        """The memory map; None where the file is absent or any byte of it is not what was written."""
+        """The memory map; None if the file is absent or any byte differs from what was written."""
         try:
             with self.path.open("rb") as file:
                 header = file.read(HEADER_BYTES)
@@ -152,10 +156,10 @@ class _CacheFile:
 
     def write(self, paths: list[Path], digests: list[bytes], workers: int | None, progress: Progress | None) -> None:
         """Decode all images into a temporary file and rename it. Call with the lock held."""
-        partial = self.folder / f"{self.key}.partial"  # the lock's holder owns it, also one left by a killed process
+        partial = self.folder / f"{self.key}.partial"  # owned by the lock's holder, even if a killed process left it
         try:
             with _writing(self.folder, self._bytes), partial.open("wb") as file:
-                # now, so that a full disk is found before an hour of decoding and not in the middle of it
+                # now, so that a full disk is noticed before an hour of decoding, not in the middle of it
                 reserve(file.fileno(), self._bytes)
                 self._fill(file.fileno(), paths, digests, workers, progress)
             partial.replace(self.path)
@@ -170,7 +174,7 @@ class _CacheFile:
                 data = read_bytes(paths[row])
                 if digest(data) != digests[row]:
                     raise VireidError(f"{paths[row]}: changed while it was being read; run again")
-                image = resize(decode_image(data, paths[row]), self.height, self.width).tobytes()
+                image = resize(decode_image(data, paths[row]), self.height, self.width, self.resampling).tobytes()
             except VireidError as error:
                 return error
             _write_all(fd, image, HEADER_BYTES + row * self._image_bytes)
@@ -193,7 +197,7 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 
 @contextmanager
 def _writing(folder: Path, size: int = 0) -> Iterator[None]:
-    """Turn failures to write into one line that says where, how much was needed and what to do."""
+    """Turn write errors into one line that says where, how much space was needed and what to do."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A synthetic data set by one call, in memory or on disk."""
+"""Render a synthetic data set with one call, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -31,24 +31,25 @@ def render(
 ) -> Dataset:
     """Render a synthetic day-and-night set of people who do not exist (docs/synthetic.md).
 
-    The same arguments give the same people and pictures. Without ``out`` nothing is written: every picture is rendered
-    when it is first needed and then kept in memory.
+    The same arguments give the same people and images. Without ``out`` nothing is written: every image is rendered on
+    first use and then kept in memory.
 
     Args:
-        like: name of a layout, and with it cameras, lists and evaluation protocol.
-        identities: people; by default as many as the real set has.
-        images: pictures of a person by a camera (LLCM: and modality); by default as many as in the real set.
-        height: of the pictures in pixels, and ``width``; without ``out`` they have to be those of the network's input.
-        seed: of people, cameras and views.
-        difficulty: from 0, clean, to 1, hard; or a level for each part, see `vireid.synthetic.Difficulty`.
-        infrared: what the infrared cameras see by; by default thermal for regdb and near for the others.
-        masks: write the people's silhouettes too, with ``out``.
+        like: name of a layout, which sets cameras, lists and evaluation protocol.
+        identities: number of people; by default as many as in the real set.
+        images: images per person and camera (LLCM: and modality); by default as many as in the real set.
+        height: image height in pixels. Without ``out``, ``height`` and ``width`` have to be those of the network input.
+        width: image width in pixels.
+        seed: seed of people, cameras and views.
+        difficulty: from 0 (clean) to 1 (hard), or a level for each part, see `vireid.synthetic.Difficulty`.
+        infrared: spectrum of the infrared cameras; by default thermal for regdb and near for the others.
+        masks: with ``out``, write the people's silhouettes too.
         trial: split of a RegDB layout, 1 to 10.
         out: folder for the set as a tree of files, new or empty; an interrupted call resumes there.
-        progress: called with (pictures written, pictures).
+        progress: called with (images written, images).
 
     Raises:
-        VireidError: a name or number out of range, a folder that is in use or cannot be written.
+        VireidError: an unknown name, a number out of range, a folder that is in use or cannot be written.
 
     Examples:
         >>> import vireid

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from vireid.deploy.manifest import Manifest
 from vireid.deploy.run import dimension_of, model_fingerprint
-from vireid.files import atomic_path, read_json
+from vireid.evaluation.records import EvaluationRecord, read_evaluation, select
+from vireid.files import atomic_path
 from vireid.models.backbone import describe
 from vireid.training.checkpoint import Run, load_run
+from vireid.types import FeatureKind
 
 _USE = """## Intended use
 
@@ -39,7 +40,7 @@ def write_card(folder: Path) -> Path:
 def card_text(run: Run, export: Manifest | None = None) -> str:
     """Return the card of a run, or of an export of it, as markdown."""
     files = sorted((run.folder / "evaluation").glob("*/results.json"))
-    numbers = [_numbers(read_json(file, "results of vireid evaluate")) for file in files]
+    numbers = [_numbers(read_evaluation(file)) for file in files]
     parts = [
         f"# {run.folder.resolve().name}",
         "Visible and infrared person crops to features of one space, made with vireid "
@@ -75,20 +76,22 @@ def _limits(run: Run) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _numbers(results: dict[str, Any]) -> str:
+def _numbers(record: EvaluationRecord) -> str:
     """The plain lines of one evaluation: cosine, after the BNNeck, no flip, both directions."""
     rows = []
-    for line in results.get("results", []):
-        plain = line["method"] == "cosine" and line["feature"] == "after BNNeck" and not line["flip_averaging"]
-        if plain and line["search"] != "mixed":
-            mean = line["mean"]
-            values = " | ".join(f"{100 * mean[name]:.1f}" for name in ("rank1", "map", "minp"))
-            rows.append(f"| {line['name']} | {line['trials']} | {values} | {100 * line['chance']['rank1']:.1f} |")
-    name, runs = results["data"]["name"], len(results.get("runs", []))
-    rule = results["results"][0]["checkpoint_rule"] if rows else "unknown"
-    head = f"On {name}{f', mean over {runs} runs' if runs > 1 else ''}; percent, cosine ranking, checkpoint: {rule}."
+    for line in select(record.results, method="cosine", feature=FeatureKind.AFTER_BNNECK, flip=False):
+        if line.search != "mixed":
+            values = " | ".join(_percent(line.mean, name) for name in ("rank1", "map", "minp"))
+            rows.append(f"| {line.name} | {line.trials} | {values} | {_percent(line.chance, 'rank1')} |")
+    runs, rule = len(record.runs), record.results[0].checkpoint_rule if rows else "unknown"
+    name = f"{record.data.name}{f', mean over {runs} runs' if runs > 1 else ''}"
+    head = f"On {name}; percent, cosine ranking, checkpoint: {rule}."
     table = "| setting | trials | rank-1 | mAP | mINP | rank-1 by chance |\n|---|---|---|---|---|---|"
     return "\n".join([head, "", table, *rows])
+
+
+def _percent(numbers: dict[str, float], name: str) -> str:
+    return f"{100 * numbers[name]:.1f}" if name in numbers else "?"
 
 
 def _model(run: Run, export: Manifest | None) -> str:

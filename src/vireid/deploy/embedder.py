@@ -31,8 +31,9 @@ class Embedder(ABC):
     ``name`` is the model's for people; ``fingerprint`` (64 hexadecimal digits) is equal for two embedders whose
     features may be compared: those of one run's weights and preprocessing, in whatever format; ``dimension`` is the
     features' length; ``height`` and ``width`` are the network input's in pixels, to which `vireid.images.resize`
-    brings an image. ``kinds`` are the features it has, the one for retrieval first; ``responds`` says whether there
-    are response maps. ``source`` is the text by which `load_model` opens it again, "" where there is none.
+    brings an image with the filter ``resampling``. ``kinds`` are the features it has, the one for retrieval first;
+    ``responds`` says whether there are response maps. ``source`` is the text by which `load_model` opens it again, ""
+    where there is none.
 
     ``info`` is what is known of its training, by the names of run.json's fields: all of them for a run, those that an
     export keeps, none for a model from elsewhere. ``precision`` and ``device`` say what computes, ``home`` is the
@@ -57,6 +58,7 @@ class Embedder(ABC):
     kinds: tuple[FeatureKind, ...] = (FeatureKind.AFTER_BNNECK,)
     info: Mapping[str, Any] = {}
     responds = True
+    resampling: str = "bilinear"
     source = ""
 
     def embed(self, images: Pixels, modality: Modality) -> Vectors:

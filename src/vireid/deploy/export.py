@@ -112,6 +112,7 @@ def _manifest(run: Run, precision: str, graphs: dict[str, Graph]) -> Manifest:
         dimension=dimension_of(run),
         height=run.recipe.data.height,
         width=run.recipe.data.width,
+        resampling=run.recipe.data.resampling,
         graphs=graphs,  # type: ignore[arg-type]
         trained_on=TrainedOn(**known),
     )

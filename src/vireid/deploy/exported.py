@@ -25,7 +25,7 @@ class OnnxEmbedder(Embedder):
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         manifest = read_manifest(folder)
         self.name, self.fingerprint, self.dimension = manifest.name, manifest.fingerprint, manifest.dimension
-        self.height, self.width = manifest.height, manifest.width
+        self.height, self.width, self.resampling = manifest.height, manifest.width, manifest.resampling
         self.source, self.home = str(folder.resolve()), folder
         self.precision, self.device = manifest.precision, ENGINE
         self.info = {"data": None, "recipe": {"name": manifest.recipe}} | asdict(manifest.trained_on)

@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vireid.data.augment import MEAN, STD
 from vireid.deploy.run import branch_response
 from vireid.models.network import TwoStreamNetwork, embedding
-from vireid.models.pooling import GeneralisedMean
+from vireid.models.pooling import FLOOR, GeneralisedMean
 from vireid.models.segmented import Branch
 from vireid.types import Modality
 
@@ -59,8 +59,8 @@ class _CubicMean(nn.Module):
     """`GeneralisedMean` of power 3 by multiplications."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        x = maps.clamp_min(1e-6)
-        return (x * x * x).mean((2, 3)).pow(1 / 3)
+        x = maps.clamp_min(0)
+        return ((x * x * x).mean((2, 3)) + FLOOR).pow(1 / 3)
 
 
 def _fold(module: nn.Module) -> None:

@@ -101,8 +101,12 @@ def read_card(path: Path) -> Any:
         VireidError: a file that is too large, unreadable, or neither JSON nor YAML.
     """
     try:
-        if not path.is_file() or path.stat().st_size > MAX_CARD:
-            raise VireidError(f"{path}: expected a card, a file of at most {MAX_CARD} bytes")
+        size = path.stat().st_size if path.is_file() else MAX_CARD + 1
+    except OSError as error:
+        raise VireidError(f"{path}: {error.strerror}; expected a card") from None
+    if size > MAX_CARD:
+        raise VireidError(f"{path}: expected a card, a file of at most {MAX_CARD} bytes")
+    try:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else yaml.load(text, _PlainLoader)
     except OSError as error:

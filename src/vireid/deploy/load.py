@@ -98,20 +98,27 @@ def _graphs(path: Path, card: InputCard | Mapping[str, Any] | None, threads: int
     if alone and path.suffix != ".onnx":
         raise VireidError(f"{path}: not an .onnx file; {_EXPECTED}")
     folder, stem = (path.parent, path.name) if alone else (path, "card")
-    places = [folder / f"{stem}{suffix}" for suffix in CARDS]
-    place = next((place for place in places if place.exists()), None)
-    if card is None and place is None:
-        what = f"no card {places[0].name} beside it" if alone else f"neither {RUN} nor {MANIFEST} nor a card in it"
-        raise VireidError(f"{path}: {what}; {_EXPECTED}")
-    where = f"card of {path}" if card is not None else str(place)
-    fields = parse_card(GraphCard, card if place is None or card is not None else read_card(place), where)
+    where = f"card of {path}"
+    if card is None:
+        places = [folder / f"{stem}{suffix}" for suffix in CARDS]
+        place = next((place for place in places if place.exists()), None)
+        if place is None:
+            what = f"no card {places[0].name} beside it" if alone else f"neither {RUN} nor {MANIFEST} nor a card in it"
+            raise VireidError(f"{path}: {what}; {_EXPECTED}")
+        where, card = str(place), read_card(place)
+    fields = parse_card(GraphCard, card, where)
     if alone and fields.file is not None:
         raise VireidError(f"{where}: file: only for a card with a folder of its own; leave it out")
-    names = fields.file or (path.name if alone else "model.onnx")
+    files = dict.fromkeys(Modality, path) if alone else _files(folder, fields.file or "model.onnx", where)
+    return GraphEmbedder(files, fields, home=path.with_suffix("") if alone else path, source=path, threads=threads)
+
+
+def _files(folder: Path, names: str | Mapping[str, str], where: str) -> dict[Modality, Path]:
+    """The graphs that a card names for the modalities; those outside its folder are refused."""
     files = {}
     for modality in Modality:
         name = names if isinstance(names, str) else names[str(modality)]
         files[modality] = file = folder / name.replace("\0", "")
-        if not alone and ("\0" in name or not file.resolve().is_relative_to(folder.resolve())):
+        if "\0" in name or not file.resolve().is_relative_to(folder.resolve()):
             raise VireidError(f"{where}: file {name!r} lies outside the folder; put it beside the card")
-    return GraphEmbedder(files, fields, home=path.with_suffix("") if alone else path, source=path, threads=threads)
+    return files

@@ -65,11 +65,12 @@ class Manifest:
     width: Annotated[int, Field(ge=32, le=2048)]
     graphs: dict[Literal["visible", "infrared"], Graph]
     trained_on: TrainedOn
+    resampling: Literal["bilinear", "lanczos"] = "bilinear"
 
     def notes(self, modality: str) -> dict[str, str]:
         """What the graph of a modality says of itself in its metadata."""
         fields = ("vireid", "name", "recipe", "precision", "fingerprint", "dimension", "height", "width")
-        resize = "Pillow bilinear to height x width, aspect not kept"
+        resize = f"Pillow {self.resampling} to height x width, aspect not kept"
         return {f: str(getattr(self, f)) for f in fields} | {"modality": modality, "resize": resize}
 
 

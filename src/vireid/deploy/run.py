@@ -7,7 +7,6 @@ import json
 import operator
 from collections.abc import Iterator
 from functools import reduce
-from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from vireid.deploy.embedder import Embedder, Vectors, check_images
 from vireid.figures.heatmaps import min_max
 from vireid.images import Pixels
-from vireid.models.segmented import Branch
+from vireid.models.network import embedding_length
 from vireid.models.weakening import channel_response
 from vireid.training.checkpoint import Run, portable
 from vireid.training.device import describe
@@ -38,6 +37,8 @@ def model_fingerprint(run: Run) -> str:
         if group[leaf] == value:
             del group[leaf]
     shape = {"height": recipe["data"]["height"], "width": recipe["data"]["width"], "model": model}
+    if recipe["data"]["resampling"] != "bilinear":
+        shape["resampling"] = recipe["data"]["resampling"]
     state = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     for name, value in sorted(portable(run.network.state_dict()).items()):
         state.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -47,7 +48,7 @@ def model_fingerprint(run: Run) -> str:
 
 def dimension_of(run: Run) -> int:
     """Length of the run's features: those of all branches together."""
-    return sum(branch.bnneck.num_features for branch in cast("list[Branch]", list(run.network.branches)))
+    return embedding_length(run.network)
 
 
 def branch_response(maps: tuple[Tensor, ...]) -> Tensor:
@@ -70,6 +71,7 @@ class RunEmbedder(Embedder):
         self.source, self.fingerprint = str(run.folder.resolve()), model_fingerprint(run)
         self.dimension = dimension_of(run)
         self.height, self.width = run.recipe.data.height, run.recipe.data.width
+        self.resampling: str = run.recipe.data.resampling
         self._device = next(run.network.parameters()).device
         self.precision, self.device = run.precision, describe(self._device)
 

@@ -9,6 +9,7 @@ from vireid.evaluation.breakdown import Cell, breakdown
 from vireid.evaluation.calibration import OperatingPoint, calibrate
 from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import rank_trial
+from vireid.evaluation.records import read_record
 from vireid.evaluation.results import Result
 from vireid.types import Features
 
@@ -35,6 +36,11 @@ class Analysis:
     thresholds: dict[float, OperatingPoint]
     equal_error: OperatingPoint
     det: tuple[OperatingPoint, ...]
+
+    @classmethod
+    def from_dict(cls, content: Any, place: str = "") -> Analysis:
+        """Read what `to_dict` gave; `VireidError` beginning with ``place`` for anything else."""
+        return read_record(cls, content, place)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types; the keys of ``thresholds`` become strings."""

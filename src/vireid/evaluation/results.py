@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from vireid.evaluation.metrics import NUMBERS, Metrics, QueryScores, chance, cmc, score_queries, summarise
 from vireid.evaluation.protocols import Setting
 from vireid.evaluation.ranked import Method, rank_trial
+from vireid.evaluation.records import ResultRecord
 from vireid.evaluation.uncertainty import intervals
 from vireid.retrieval.ranking import CosineRanking
 from vireid.retrieval.reranking import KReciprocalRanking
@@ -61,6 +62,26 @@ class Result:
     gallery_identities: tuple[int, ...]
 
     @property
+    def direction(self) -> str:
+        """Modality of the queries, then of the gallery."""
+        return self.setting.direction
+
+    @property
+    def search(self) -> str:
+        """Search mode of the setting."""
+        return self.setting.search
+
+    @property
+    def feature(self) -> FeatureKind:
+        """Which feature of the model."""
+        return self.facts.feature
+
+    @property
+    def flip_averaging(self) -> bool:
+        """Whether an image's mirror image took part."""
+        return self.facts.flip_averaging
+
+    @property
     def per_trial(self) -> tuple[Metrics, ...]:
         """The metrics of each trial."""
         return tuple(summarise(scores) for scores in self.trials)
@@ -103,37 +124,41 @@ class Result:
         """What a reader must know before comparing these numbers with others."""
         return tuple(_warnings(self))
 
+    def record(self) -> ResultRecord:
+        """Return what is written of the result: everything but the scores behind it."""
+        setting = self.setting
+        return ResultRecord(
+            name=setting.name,
+            protocol=setting.protocol,
+            search=setting.search,
+            direction=setting.direction,
+            gallery_rule=setting.gallery_rule,
+            shots=setting.shots,
+            trials=len(self.trials),
+            official=setting.official,
+            identity_cmc=setting.rule.identity_cmc,
+            method=self.method,
+            rerank=self.method == KReciprocalRanking.method,
+            feature=self.feature,
+            flip_averaging=self.flip_averaging,
+            checkpoint_rule=self.facts.checkpoint_rule,
+            queries=len(self.trials[0]),
+            gallery_images=self.gallery_images,
+            gallery_identities=self.gallery_identities,
+            valid_queries=tuple(m.valid_queries for m in self.per_trial),
+            mean=self.mean,
+            std=self.std,
+            intervals=self.intervals,
+            worst_quantiles=self.worst_quantiles,
+            per_trial=self.per_trial,
+            chance=self.chance,
+            cmc=tuple(self.curve.tolist()),
+            warnings=self.warnings,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types; fractions in [0, 1]."""
-        setting = self.setting
-        return {
-            "name": setting.name,
-            "protocol": setting.protocol,
-            "search": setting.search,
-            "direction": setting.direction,
-            "gallery_rule": setting.gallery_rule,
-            "shots": setting.shots,
-            "trials": len(self.trials),
-            "official": setting.official,
-            "identity_cmc": setting.rule.identity_cmc,
-            "method": self.method,
-            "rerank": self.method == KReciprocalRanking.method,
-            "feature": self.facts.feature.value,
-            "flip_averaging": self.facts.flip_averaging,
-            "checkpoint_rule": self.facts.checkpoint_rule,
-            "queries": len(self.trials[0]),
-            "gallery_images": list(self.gallery_images),
-            "gallery_identities": list(self.gallery_identities),
-            "valid_queries": [m.valid_queries for m in self.per_trial],
-            "mean": self.mean,
-            "std": self.std,
-            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
-            "worst_quantiles": self.worst_quantiles,
-            "per_trial": [asdict(m) for m in self.per_trial],
-            "chance": self.chance,
-            "cmc": self.curve.tolist(),
-            "warnings": list(self.warnings),
-        }
+        return self.record().to_dict()
 
 
 def score_setting(

@@ -121,7 +121,7 @@ def search(
     files = [file for text in inputs for file in find_files(str(text))]
     if not files:
         raise VireidError("search: expected at least one image of the person")
-    ready = [prepare(read_file(file), str(file), embedder.height, embedder.width) for file in files]
+    ready = [prepare(read_file(file), str(file), embedder) for file in files]
     query = embedder.embed(np.stack([pixels for pixels, _, _ in ready]), modality)
     groups = search_groups(gallery, query, top, where, rerank, tracks)
     thresholds = score_thresholds(embedder.home, modality)

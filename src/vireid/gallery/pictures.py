@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from vireid.deploy.embedder import Embedder
 from vireid.images import Pixels, decode_image, resize
 from vireid.layouts.listing import image_files, subfolders
 from vireid.types import VireidError
@@ -24,13 +25,12 @@ def content_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def prepare(data: bytes, name: str, height: int, width: int) -> tuple[Pixels, bytes, str]:
+def prepare(data: bytes, name: str, embedder: Embedder) -> tuple[Pixels, bytes, str]:
     """Decode the bytes of an image file, which may come from anybody.
 
     Args:
         name: the name used in error messages.
-        height: height of the network input in pixels.
-        width: width of the network input in pixels.
+        embedder: the image is to become its input.
 
     Returns:
         The network input, uint8 RGB (height, width, 3); a JPEG `THUMBNAIL_HEIGHT` pixels high; the `content_id`.
@@ -44,7 +44,8 @@ def prepare(data: bytes, name: str, height: int, width: int) -> tuple[Pixels, by
     shape = (min(max(1, round(columns * THUMBNAIL_HEIGHT / rows)), 2 * THUMBNAIL_HEIGHT), THUMBNAIL_HEIGHT)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize(shape, Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=85)
-    return resize(pixels, height, width), buffer.getvalue(), content_id(data)
+    ready = resize(pixels, embedder.height, embedder.width, embedder.resampling)
+    return ready, buffer.getvalue(), content_id(data)
 
 
 def find_files(text: str) -> list[Path]:

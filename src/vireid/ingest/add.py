@@ -170,7 +170,7 @@ def _prepare(found: _Read, embedder: Embedder) -> _Ready | str:
     if about.modality is None:
         return f"{name}: modality unknown; expected visible or infrared"
     try:
-        pixels, thumbnail, id = prepare(found.data, name, embedder.height, embedder.width)
+        pixels, thumbnail, id = prepare(found.data, name, embedder)
         printable = "".join(c if c.isprintable() else "?" for c in name)[-300:]
         return _Ready(Entry(id, printable, about.modality, about.camera, about.time, about.track), pixels, thumbnail)
     except VireidError as error:

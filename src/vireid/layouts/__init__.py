@@ -1,4 +1,4 @@
-"""What is known of each data set, one file each: how its folders look, how they are read, evaluated and rendered.
+"""Each supported data set in one file: how its folders look and how they are read, evaluated and rendered.
 
 A layout is found by its name, among those that installed packages offer (entry-point group ``vireid.layouts``), or by
 ``package.module:NAME``. docs/datasets.md adds one.
@@ -34,7 +34,7 @@ BUILTIN = {
     "market": "vireid.layouts.market:MARKET",
     "manifest": "vireid.layouts.manifest:MANIFEST",
 }
-"""The layouts of this package, imported when they are asked for; the first wins where a folder could be of several."""
+"""The layouts of this package, imported on demand; if a folder fits several, the first wins."""
 
 
 def layout_names() -> list[str]:
@@ -50,7 +50,7 @@ def find_layout(name: str, field: str = "layout") -> LayoutSpec:
         field: what errors begin with, for example ``data.layout``.
 
     Raises:
-        VireidError: an unknown name, a module that fails to import, or something else than a `LayoutSpec`.
+        VireidError: an unknown name, a module that fails to import, or an object that is not a `LayoutSpec`.
 
     Examples:
         >>> from vireid.layouts import find_layout

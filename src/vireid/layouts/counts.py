@@ -61,7 +61,7 @@ def llcm(random: Random, people: int, training: bool, size: int, *totals: int) -
 
 
 def scaled(counts: Counts, total: int) -> Counts:
-    """Scale integers to an exact sum by largest remainders; of equal remainders the first wins; 0 stays 0.
+    """Scale integers to an exact sum by largest remainders; among equal remainders the first wins; 0 stays 0.
 
     No other count becomes 0 as long as ``total`` is at least ``counts.sum() / smallest count``.
     """

@@ -20,7 +20,7 @@ def load(root: Path, trial: int, notify: Notify) -> Dataset:
     """Read both folders. Identities may have any names; they are numbered from 0 in sorted order.
 
     A file name that begins with ``camN_`` gives the camera, otherwise it is 1 for visible and 2 for infrared.
-    There are no lists, so all samples are in ``train`` and in ``test``; whoever trains splits the identities.
+    There are no lists, so all samples are in ``train`` and in ``test``; training splits the identities.
     An identity may lack a modality: training refuses it, retrieval finds no match.
     """
     people: dict[Modality, list[Path]] = {}

@@ -1,7 +1,7 @@
-"""What every layout needs: folders and list files read into records, and problems reported in one way.
+"""Shared by all layouts: read folders and list files into records, and report problems in one way.
 
-A loader does not raise on the first flaw it meets; it hands each `Problem` to a ``notify`` function and goes
-on without the entry. `open_dataset` passes `refuse`, which raises, and ``vireid data check`` passes
+A loader does not raise on the first flaw; it passes each `Problem` to a ``notify`` function and continues
+without the entry. `open_dataset` passes `refuse`, which raises, and ``vireid data check`` passes
 ``list.append``, so both apply the same rules.
 """
 
@@ -68,9 +68,9 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Files inside ``folder`` sorted by name, without hidden ones and Windows' own (Thumbs.db, desktop.ini).
+    """Files inside ``folder`` sorted by name, without hidden ones and those of Windows (Thumbs.db, desktop.ini).
 
-    No other file is: one that is not an image is a mistake that reading it reports.
+    All other files stay: if one is not an image, reading it reports the mistake.
     """
     return [
         Path(entry.path) for entry in _entries(folder) if entry.is_file() and entry.name.lower() not in IGNORED_FILES
@@ -78,7 +78,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; not where its name is longer than any file's."""
+    """Whether the file exists; False for a name that is too long for a file."""
     try:
         return path.is_file()
     except OSError:
@@ -86,7 +86,7 @@ def is_file(path: Path) -> bool:
 
 
 def numbered(name: str) -> int | None:
-    """The number a folder name such as ``0012`` spells, None for any other name.
+    """The number in a folder name such as ``0012``, None for any other name.
 
     >>> numbered("0012"), numbered("12b")
     (12, None)
@@ -153,7 +153,7 @@ def read_labelled(root: Path, path: Path, folder: str, notify: Notify) -> list[L
 
 
 class LabelColumn:
-    """Checks that the label column of a part's lists and the identity folders are the same numbering."""
+    """Checks that the label column of a part's lists and the identity folders agree."""
 
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
@@ -161,7 +161,7 @@ class LabelColumn:
         self._label_of: dict[int, int] = {}
 
     def check(self, line: Line, identity: int) -> None:
-        """Report the line if its label was another identity's before, or its identity had another label."""
+        """Report the line if its label belonged to another identity before, or its identity had another label."""
         first = self._identity_of.setdefault(line.label, identity)
         label = self._label_of.setdefault(identity, line.label)
         if first != identity:
@@ -187,7 +187,7 @@ def check_split(dataset: Dataset, notify: Notify, *, either: bool = False) -> No
     """Report identities in both parts, and training identities of one modality only.
 
     Args:
-        either: whether the layout may hold training images of one modality alone.
+        either: whether the layout may hold training images of only one modality.
     """
 
     def spelled(sample: Sample) -> str:

@@ -88,7 +88,7 @@ def _images(folder: Path, identities: set[int]) -> Iterator[Path]:
 
 
 def _sample(path: Path, parts: tuple[str, ...], modality: Modality) -> Sample | None:
-    """The record of ``parts``, the path below the root; None where it tells no identity or no camera."""
+    """The record of ``parts``, the path below the root; None if it holds no identity or no camera."""
     identity = numbered(path.parent.name)
     camera = _CAMERA_FOLDER.fullmatch(parts[1]) or _CAMERA_IN_NAME.search(path.name)
     if identity is None or camera is None:
@@ -108,7 +108,7 @@ def tree(order: Order) -> Tree:
         shape[np.array(test) - 1] = counts.llcm(order.random, len(test), False, *TEST)
         shape[np.array(rest) - 1] = counts.llcm(order.random, len(rest), True, *TRAINING)
     training = set(rest)
-    # a camera works by day and by night: infrared images count on, so that no two show the same moment
+    # a camera works by day and by night: infrared numbers continue, so that no two images show the same moment
     places = [
         Place(
             f"{prefix}{folder}/cam{camera}/{identity:04d}/{image:04d}.jpg", identity, camera, before + image, modality

@@ -1,12 +1,12 @@
-"""A list of image files, for sets that have folders of their own: a CSV file ``path,identity,camera,modality,split``.
+"""A CSV file ``path,identity,camera,modality,split`` that lists the images of a set with any folder structure.
 
-Paths are relative to the file and stay below its folder. The file is taken as somebody else's: every line is checked.
+Paths are relative to the file and stay below its folder. The file is not trusted: every line is checked.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +24,7 @@ from vireid.types import Dataset, Modality, Sample
 COLUMNS = ("path", "identity", "camera", "modality", "split")
 SPLITS = ("train", "test", "query", "gallery")
 MAX_LINE = 8_192
-"""Bytes of a line; paths have at most 4,096."""
+"""Maximum bytes of a line; paths have at most 4,096."""
 MAX_ROWS = 10_000_000
 MAX_CAMERA = 1_000_000
 
@@ -34,8 +34,8 @@ Row = dict[str, str]
 def load(root: Path, trial: int, notify: Notify) -> Dataset:
     """Read the file ``root``. Identities may have any names; they are numbered from 0 in sorted order.
 
-    A line of ``query`` or ``gallery`` is a test image that is nothing else; with ``test`` it is both, and the two ways
-    of saying it cannot be mixed. An empty camera is 1 for visible and 2 for infrared.
+    A line with ``query`` or ``gallery`` is a test image for that use only; one with ``test`` is both. The two forms
+    cannot be mixed. An empty camera is 1 for visible and 2 for infrared.
     """
     rows = [(where, row) for where, row in _rows(root, notify) if _sound(where, row, notify)]
     identities = {name: number for number, name in enumerate(sorted({row["identity"] for _, row in rows}))}
@@ -49,14 +49,7 @@ def load(root: Path, trial: int, notify: Notify) -> Dataset:
         camera = int(row["camera"]) if row["camera"] else 1 + modality
         parts[row["split"]].append(Sample(path, identities[row["identity"]], camera, modality))
     train, test, query, gallery = (sorted(part, key=_order) for part in parts.values())
-    if test and (query or gallery):
-        what = "has test lines and query or gallery lines; expected test alone, or query and gallery"
-        notify(Problem("mislabelled", str(root), what))
-    if bool(query) != bool(gallery):
-        what = (
-            f"has {'query' if query else 'gallery'} lines and no {'gallery' if query else 'query'} lines; expected both"
-        )
-        notify(Problem("missing", str(root), what))
+    _check_parts(root, parts, notify)
     dataset = Dataset(
         "manifest",
         root.parent,
@@ -70,8 +63,19 @@ def load(root: Path, trial: int, notify: Notify) -> Dataset:
     return dataset
 
 
+def _check_parts(root: Path, parts: Mapping[str, Sequence[Sample]], notify: Notify) -> None:
+    """Report a test part that mixes both forms, or that lacks queries or a gallery."""
+    given = [split for split in ("query", "gallery") if parts[split]]
+    if parts["test"] and given:
+        what = "has test lines and query or gallery lines; expected test alone, or query and gallery"
+        notify(Problem("mislabelled", str(root), what))
+    if len(given) == 1:
+        other = "gallery" if given == ["query"] else "query"
+        notify(Problem("missing", str(root), f"has {given[0]} lines and no {other} lines; expected both"))
+
+
 def _rows(file: Path, notify: Notify) -> Iterator[tuple[str, Row]]:
-    """Pairs (``file:line``, cells by column) of the lines below the header that have as many cells as it."""
+    """Pairs (``file:line``, cells by column) of the lines below the header that have as many cells as the header."""
     names: list[str] = []
     for where, cells in _cells(file, notify):
         if not names:
@@ -90,7 +94,7 @@ def _rows(file: Path, notify: Notify) -> Iterator[tuple[str, Row]]:
 
 
 def _cells(file: Path, notify: Notify) -> Iterator[tuple[str, list[str]]]:
-    """Pairs (``file:line``, cells) of the lines that are not blank; a line is a row, whatever is quoted in it."""
+    """Pairs (``file:line``, cells) of the lines that are not blank; a line is a row, even with quotes in it."""
     try:
         with file.open("rb") as lines:
             number = 0
@@ -111,7 +115,7 @@ def _cells(file: Path, notify: Notify) -> Iterator[tuple[str, list[str]]]:
 
 
 def _split(raw: bytes) -> tuple[str, list[str]]:
-    """What is wrong with a line, or its cells."""
+    """The error in a line ("" if none), and its cells."""
     try:
         text = raw.decode("utf-8-sig").strip()
         if "\0" in text:
@@ -125,7 +129,7 @@ def _split(raw: bytes) -> tuple[str, list[str]]:
 
 
 def _sound(where: str, row: Row, notify: Notify) -> bool:
-    """Whether the cells of a line make sense; the first that does not is reported."""
+    """Whether the cells of a line are valid; the first invalid one is reported."""
     path, camera = PurePosixPath(row["path"]), row["camera"]
     number = int(camera) if camera.isascii() and camera.isdigit() and len(camera) < 8 else -1
     if not row["path"] or path.is_absolute() or ".." in path.parts:
@@ -147,7 +151,7 @@ def _sound(where: str, row: Row, notify: Notify) -> bool:
 
 
 def _once(rows: list[tuple[str, Row]], notify: Notify) -> Iterator[tuple[str, Row]]:
-    """The lines whose image was not listed before."""
+    """The lines without those whose image was listed before."""
     seen: dict[PurePosixPath, str] = {}
     for where, row in rows:
         path = PurePosixPath(row["path"])
@@ -173,7 +177,7 @@ MANIFEST = LayoutSpec(
     title="a CSV manifest",
     load=load,
     suffix=".csv",
-    # Where a camera is given, the images of a query's person by that camera may be the next frames of the same walk.
+    # If cameras are given, images of the query's identity and camera may be the next frames of the same walk.
     rule=MatchRule("manifest", skips_same_camera=True),
     searches=SEARCHES,
     columns=SEARCHES[:2],

@@ -1,7 +1,7 @@
 """The Market-1501 layout (Zheng et al., ICCV 2015): visible images only.
 
 ``ROOT/{bounding_box_train,query,bounding_box_test}/0002_c1s1_000451_03.jpg``: identity, camera, sequence, frame, box.
-The gallery holds distractors, identity 0000, and junk, identity -1: boxes that are no good view of anybody.
+The gallery holds distractors, identity 0000, and junk, identity -1: boxes that show nobody well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAME = re.compile(r"(-1|\d{1,9})_c(\d{1,4})(s\d+)?_")
 def load(root: Path, trial: int, notify: Notify) -> Dataset:
     """Read the three folders; junk is left out, as the protocol removes it from every gallery.
 
-    Sets that are named alike, such as ``0001_c2_f0046302.jpg``, are read too. Distractors are gallery images that no
+    Sets with similar names, such as ``0001_c2_f0046302.jpg``, are read too. Distractors are gallery images that no
     query matches.
     """
     train, query, gallery = (_samples(root / name, notify) for name in FOLDERS)

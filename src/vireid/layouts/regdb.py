@@ -1,4 +1,4 @@
-"""The RegDB layout (Nguyen et al., Sensors 2017), in the split files that the field shares.
+"""The RegDB layout (Nguyen et al., Sensors 2017), with the split files that the field shares.
 
 ``ROOT/{Visible,Thermal}/{identity}/*.bmp`` and ``ROOT/idx/{train,test}_{visible,thermal}_{1..10}.txt`` with
 lines ``Visible/12/male_back_v_00523_12.bmp 7``. Each trial is its own split of the identities into halves.
@@ -21,7 +21,7 @@ IMAGES = 10  # of a person in each modality
 def load(root: Path, trial: int, notify: Notify) -> Dataset:
     """Read the lists of one trial. The identity is the image's folder; camera 1 is visible, 2 thermal.
 
-    The label column must be one numbering of those identities within each part; it is checked, not used.
+    The label column must number those identities consistently within each part; it is checked, not used.
     Raises `VireidError` for a trial outside 1 to 10.
     """
     if not 1 <= trial <= TRIALS:

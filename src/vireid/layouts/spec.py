@@ -1,4 +1,4 @@
-"""The description of a data set: everything that the rest of the package asks of it."""
+"""The description of a data set: everything the rest of the package needs to know about it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 @dataclass(frozen=True)
 class MatchRule:
-    """What a protocol removes from a query's gallery, and what its CMC counts.
+    """Which images a protocol removes from a query's gallery, and what its CMC counts.
 
     ``identity_cmc``: rank k counts identities (only the first image of each identity in the ranking), not
     images. mAP and mINP use all images either way. ``never_compared``: (query camera, gallery camera) pairs
-    whose images are skipped whatever their identity. ``skips_same_camera``: skip images of the query's own
-    identity and camera. ``skips_same_image``: skip the query's own image, where queries are part of the
-    gallery.
+    whose images are skipped for every identity. ``skips_same_camera``: skip images of the query's own
+    identity and camera. ``skips_same_image``: skip the query's own image, for protocols whose queries are part
+    of the gallery.
     """
 
     name: str
@@ -41,13 +41,13 @@ class MatchRule:
 
 @dataclass(frozen=True)
 class Search:
-    """One way of searching the test part: queries of one modality in a gallery of one modality.
+    """One search of the test part: queries of one modality in a gallery of one modality.
 
-    ``title``: the header of its columns in tables. ``name``: what tells it from other searches in the same direction.
-    ``query_cameras`` and ``gallery_cameras``: the only ones whose images take part, galleries being drawn in this
-    order; () for all. ``official``: whether it is part of the data set's published protocol.
+    ``title``: the header of its table columns. ``name``: distinguishes it from other searches in the same direction.
+    ``query_cameras`` and ``gallery_cameras``: the cameras whose images take part, in the order in which galleries are
+    drawn; () for all. ``official``: whether it is part of the data set's published protocol.
 
-    A search within one modality is left out where another one between the modalities has images.
+    A search within one modality is left out if a search between the modalities has images.
     """
 
     query: Modality
@@ -66,53 +66,53 @@ class Search:
 
 @dataclass(frozen=True)
 class LayoutSpec:
-    """One data set. Its loader and what recognises it are needed; all else has the values of a plain folder.
+    """One data set. Its loader and its markers are required; everything else defaults to the values of a plain folder.
 
-    Raises `VireidError` for a name that is no lower-case word, or where nothing can be searched.
+    Raises `VireidError` for a name that is not a lower-case word, or without any search.
     """
 
     name: str
-    """What commands, recipes and results call it."""
+    """Name in commands, recipes and results."""
     title: str
-    """What people call it."""
+    """Name for people."""
     load: Load = field(repr=False)
-    """``load(root, trial, notify)`` reads the records and hands every flaw to ``notify`` as a `Problem`."""
+    """``load(root, trial, notify)`` reads the records and passes every flaw to ``notify`` as a `Problem`."""
     markers: tuple[str, ...] = ()
-    """Folders in the root that tell the layout: all of them, or any one of an incomplete copy."""
+    """Folders in the root by which the layout is recognised: all of them, or any one in an incomplete copy."""
     suffix: str = ""
-    """Of a data set that is one file, such as ``.csv``."""
+    """File suffix of a data set that is one file, such as ``.csv``."""
     more_folders: tuple[str, ...] = ()
-    """Folders that may hold images beside the markers."""
+    """Further folders that may hold images."""
     splits: int = 0
-    """How many splits into training and test part there are, of which ``--trial`` picks one; 0: no choice."""
+    """Number of splits into training and test part, of which ``--trial`` picks one; 0: no choice."""
     lists: bool = True
-    """Whether the set says who is for testing. Without lists, training and test part are the same images, people are
-    the names of the images' folders, and training keeps a share ``data.holdout`` of them for testing."""
+    """Whether the set defines its test identities. Without lists, training and test part are the same images, people
+    are the names of the images' folders, and training keeps a share ``data.holdout`` of them for testing."""
     rule: MatchRule = MatchRule("folder")
-    """What counts in evaluation."""
+    """Rule of evaluation."""
     searches: tuple[Search, ...] = ()
-    """What is evaluated, in the order of the results."""
+    """Searches to evaluate, in the order of the results."""
     shots: tuple[int, ...] = ()
-    """Gallery images that are drawn of each identity and camera; more than the first where they are asked for, the
-    whole gallery where there is none."""
+    """Gallery images drawn of each identity and camera: the first by default, the others on request; if empty, the
+    whole gallery."""
     draws: str = ""
-    """File in the root with the official draws, where there are any."""
+    """File in the root with the official draws, if there are any."""
     trials: int = 1
-    """Galleries drawn, or splits, that published numbers are means over."""
+    """Number of galleries or splits that published numbers are means over."""
     columns: tuple[Search, ...] = ()
     """The searches that tables show, in their order; by default all."""
     published: Mapping[str, int] = field(default_factory=dict)
-    """Sizes in the data set's paper, by the names that ``data check`` gives them."""
+    """Sizes in the data set's paper, by their names in ``data check``."""
     recipe: str = "sysu-dfw"
-    """The shipped recipe to train it with."""
+    """Shipped recipe to train it with."""
     printed: str = ""
     """Header of its column in the tables of the DFW paper; empty where the paper does not use it."""
     tree: Callable[[Order], Tree] | None = field(default=None, repr=False)
-    """Where the images of a rendered set lie, and its lists; None: cannot be rendered."""
+    """Returns the image paths and lists of a rendered set; None if the layout cannot be rendered."""
     people: tuple[int, int] | None = None
-    """People of a rendered set by default, and how many of them are for testing; by default as many as published."""
+    """People of a rendered set and how many of them are for testing; by default as many as published."""
     infrared: Literal["near", "thermal"] = "near"
-    """What the infrared cameras of a rendered set see by."""
+    """Infrared spectrum of a rendered set."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -1,7 +1,7 @@
 """The SYSU-MM01 layout (Wu et al., ICCV 2017).
 
 ``ROOT/cam{1..6}/{identity:04d}/*.jpg`` with lists in ``ROOT/exp``. Cameras 1, 2, 4, 5 are visible, 3 and 6
-infrared. The training part is the train and the validation list together, as in all published results.
+infrared. The training part is the train and validation lists together, as in all published results.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _read_mat(path: Path, variable: str, notify: Notify) -> npt.NDArray[Any] | N
 
 
 def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permutations:
-    """The official draws of the test part, 0-based; empty where the file is absent.
+    """The official draws of the test part, 0-based; empty if the file is absent.
 
     Cell [camera][identity] of the file is (10, images), row t a permutation of 1..images for trial t.
     """
@@ -124,18 +124,26 @@ def _permutations(path: Path, test: tuple[Sample, ...], notify: Notify) -> Permu
         column = cells[camera - 1, 0].ravel()
         for identity in sorted({sample.identity for sample in test}):
             drawn = np.asarray(column[identity - 1]) if 0 < identity <= len(column) else np.empty((TRIALS, 0))
-            found, listed = present[camera, identity], drawn.shape[1] if drawn.ndim == 2 else 0
-            if found != listed:
-                where = str(path.parent.parent / f"cam{camera}" / f"{identity:04d}")
-                what = f"{found} images, but {DRAWS} lists {listed}; restore the folder, "
-                what += "or remove that file to draw galleries by the community rule"
-                notify(Problem("missing" if found < listed else "mislabelled", where, what))
-            elif found and not np.array_equal(np.sort(drawn, axis=1), [range(1, found + 1)] * TRIALS):
-                what = f"camera {camera}, identity {identity}: expected {TRIALS} permutations of 1 to {found}"
-                notify(Problem("unreadable", str(path), what))
-            elif found:
+            flaw = _flaw(path, camera, identity, drawn, present[camera, identity])
+            if flaw:
+                notify(flaw)
+            elif drawn.size:
                 permutations[camera, identity] = drawn.astype(np.int64) - 1
     return permutations
+
+
+def _flaw(path: Path, camera: int, identity: int, drawn: npt.NDArray[Any], found: int) -> Problem | None:
+    """The error in the draws of one identity and camera, for which ``found`` images exist."""
+    listed = drawn.shape[1] if drawn.ndim == 2 else 0
+    if found != listed:
+        where = str(path.parent.parent / f"cam{camera}" / f"{identity:04d}")
+        what = f"{found} images, but {DRAWS} lists {listed}; restore the folder, "
+        what += "or remove that file to draw galleries by the community rule"
+        return Problem("missing" if found < listed else "mislabelled", where, what)
+    if found and not np.array_equal(np.sort(drawn, axis=1), [range(1, found + 1)] * TRIALS):
+        what = f"camera {camera}, identity {identity}: expected {TRIALS} permutations of 1 to {found}"
+        return Problem("unreadable", str(path), what)
+    return None
 
 
 def tree(order: Order) -> Tree:
@@ -164,8 +172,7 @@ def tree(order: Order) -> Tree:
 
 
 def _permutation_file(draws: Permutations, identities: int) -> bytes:
-    """The gallery draws as the real set's file has them: cell [camera][identity] is (10 trials x images), counted from
-    1."""
+    """The gallery draws as in the real set's file: cell [camera][identity] is (10 trials x images), from 1."""
     import scipy.io
 
     cells = np.empty((6, 1), dtype=object)
@@ -209,8 +216,8 @@ SYSU = LayoutSpec(
     title="SYSU-MM01",
     load=load,
     markers=tuple(f"cam{camera}" for camera in CAMERAS),
-    # Cameras 2 and 3 stand in the same room; the official code gives both one label, so a query of either never meets
-    # the gallery images of the other.
+    # Cameras 2 and 3 are in the same room; the official code gives both one label, so a query of one never meets
+    # gallery images of the other.
     rule=MatchRule("sysu", identity_cmc=True, never_compared=((3, 2), (2, 3))),
     searches=_ALL + _INDOOR,
     shots=(1, 10),

@@ -1,4 +1,4 @@
-"""What the folders of a rendered set look like, in words that know nothing of the renderer."""
+"""The folders and lists of a rendered set, described independently of the renderer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 TRIALS = 10
-"""Galleries or splits that are drawn in advance."""
+"""Number of galleries or splits drawn in advance."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """A set that is wanted. People are numbered from 1.
+    """A requested set. People are numbered from 1.
 
-    ``test_identities``: how many of the people are for testing. ``images``: of a person by a camera, None for as many
-    as in the real set. ``random(*key)`` gives the random numbers that belong to whole numbers; 5, 6 and 9 are in use
-    as first ones.
+    ``test_identities``: how many of the people are for testing. ``images``: per person and camera, None for as many as
+    in the real set. ``random(*key)`` returns the random generator of a key of whole numbers; 5, 6 and 9 are already
+    used as first elements.
     """
 
     identities: int
@@ -31,7 +31,7 @@ class Order:
     random: Callable[..., np.random.Generator] = field(repr=False)
 
     def split(self, trial: int | None = None) -> tuple[list[int], list[int]]:
-        """Draw who is for testing and who is not, both in random order; anew for every ``trial``."""
+        """Draw the test and the training people, both in random order; anew for every ``trial``."""
         key = () if trial is None else (trial,)
         order = [int(index) + 1 for index in self.random(5, *key).permutation(self.identities)]
         return order[: self.test_identities], order[self.test_identities :]
@@ -39,10 +39,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Place:
-    """One image: where it goes below the root, and what it shows.
+    """One image: its path below the root, and what it shows.
 
-    No two images of a person by a camera have the same number ``image``: it stands for the moment. ``query``: whether
-    it is one, where the layout sets the queries apart.
+    ``image``, the number of the moment, is unique per person and camera. ``query``: whether it is a query, in layouts
+    that list the queries.
     """
 
     path: str
@@ -57,8 +57,8 @@ class Place:
 class Tree:
     """All images of a set, and its lists as ``files[path] = content``.
 
-    ``draws[camera, identity]`` (trials, images), where galleries are drawn in advance: row t is a permutation of the
-    images' places, from 0.
+    ``draws[camera, identity]`` (trials, images), if galleries are drawn in advance: row t is a permutation of the
+    images' positions, from 0.
     """
 
     places: list[Place]
@@ -72,6 +72,6 @@ def identity_row(people: Iterable[int]) -> bytes:
 
 
 def labelled_lines(places: Iterable[Place], people: Iterable[int]) -> bytes:
-    """Lines ``path label`` of the images of ``people``, the label being the place among them, sorted."""
+    """Lines ``path label`` of the images of ``people``, the label being the person's position in sorted order."""
     label = {identity: index for index, identity in enumerate(sorted(people))}
     return "".join(f"{p.path} {label[p.identity]}\n" for p in places if p.identity in label).encode()

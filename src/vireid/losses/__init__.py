@@ -1,4 +1,4 @@
-"""Losses: of eq. 4-7 and of the methods, and the objective that sums them; docs/adding-a-loss.md writes one."""
+"""The losses of eq. 4-7 and of the methods, and the objective that sums them; docs/adding-a-loss.md adds one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ LOSSES = {
     "hetero_center": "vireid.losses.parts:HeteroCenter",
     "overlap": "vireid.losses.parts:Overlap",
     "bridge": "vireid.losses.copies:BridgeLoss",
-    "middle": "vireid.losses.copies:MiddleLoss",
+    "smoothed_identity": "vireid.losses.parts:SmoothedIdentity",
+    "paired_triplet": "vireid.losses.pairings:PairedTriplet",
+    "consistency": "vireid.losses.consistency:Consistency",
+    "pair_margin": "vireid.losses.expansion:CentrePairMargin",
+    "orthogonality": "vireid.losses.expansion:Orthogonality",
+    "retrieval": "vireid.losses.retrieval:CrossModalityRetrieval",
 }
 """The built-in losses that a recipe names in ``loss``; `vireid.plugins.find` imports the class."""
 

@@ -1,4 +1,4 @@
-"""Losses of methods that show the shared stages every image in more than one form; none where no method does."""
+"""Losses of methods that show the shared stages every image in more than one form, see `vireid.models.Method`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vireid.losses.objective import BranchOutputs
 
 
 class BridgeLoss(nn.Module):
-    """Draw the centre of an identity's copies towards its visible and its infrared centre, and these towards it.
+    """Pull the centre of an identity's copies and its visible and infrared centres together.
 
-    The mean distance of the two to the mean of the copies' visible and infrared centres, on normalised concatenated
-    features; of `vireid.methods.Bridge`.
+    The mean distance of these two centres to the mean of the copies' visible and infrared centres, on normalised
+    concatenated features; for `vireid.methods.Bridge`.
     """
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
@@ -28,27 +28,10 @@ class BridgeLoss(nn.Module):
         return apart.mean()
 
 
-class MiddleLoss(nn.Module):
-    """Distribution consistency (MMN; Zhang et al., ACM Multimedia 2021): pull the two modalities' copies together.
-
-    The mean distance between an identity's two centres of copies, on normalised concatenated features; of
-    `vireid.methods.Middle`. The paper's weight is 0.2 with stripes and 0.5 without.
-    """
-
-    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None:
-        """Scalar loss of an output whose rows (r,) are images, then their copies."""
-        if output.forms == 1:
-            return None
-        copies = _copies(output, labels)
-        centres, _ = modality_centres(*(x[copies] for x in (_features(output), labels, modalities)))
-        apart: Tensor = (centres[0] - centres[1]).norm(dim=1)
-        return apart.mean()
-
-
 def _features(output: BranchOutputs) -> Tensor:
     return normalize(torch.cat(output.pooled, 1).float())
 
 
 def _copies(output: BranchOutputs, labels: Tensor) -> Tensor:
-    """Boolean (r,): which rows are copies."""
+    """Boolean mask (r,) of the rows that are copies."""
     return torch.arange(len(labels), device=labels.device) >= len(labels) // output.forms

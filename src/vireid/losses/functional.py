@@ -16,19 +16,24 @@ def require_batch(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Non
         raise VireidError(f"loss: expected embeddings (b, d) with labels and modalities (b,), got shapes {found}")
 
 
+def precise(values: Tensor) -> Tensor:
+    """The values in float32, or in float64 where they come in it."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances (n, m) between rows of (n, d) and (m, d), in float32.
+    """Euclidean distances (n, m) between rows of (n, d) and (m, d), in float32 or float64.
 
     The squares are floored at 1e-12, so that the gradient at distance zero is finite.
     """
-    a, b = a.float(), b.float()
+    a, b = precise(a), precise(b)
     with torch.autocast(a.device.type, enabled=False):
         squares = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
     return squares.clamp_min(1e-12).sqrt()
 
 
 def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean embedding of every identity in each modality, whatever the order of the batch.
+    """Mean embedding of every identity in each modality, for any order of the batch.
 
     Args:
         embeddings: (b, d). labels: (b,) integers. modalities: (b,), 0 visible or 1 infrared.
@@ -42,15 +47,16 @@ def modality_centres(embeddings: Tensor, labels: Tensor, modalities: Tensor) -> 
     require_batch(embeddings, labels, modalities)
     if bool(((modalities < 0) | (modalities > 1)).any()):
         raise VireidError("modalities: expected 0 for visible and 1 for infrared images")
+    embeddings = precise(embeddings)
     identities, group = labels.unique(return_inverse=True)
     cell = modalities.long() * len(identities) + group
     size = 2 * len(identities)
-    counts = torch.zeros(size, device=embeddings.device).index_add_(0, cell, torch.ones_like(cell, dtype=torch.float32))
+    counts = embeddings.new_zeros(size).index_add_(0, cell, torch.ones_like(cell, dtype=embeddings.dtype))
     if not bool((counts > 0).all()):
         lacking = identities[(counts == 0).nonzero()[0, 0] % len(identities)]
         raise VireidError(f"label {int(lacking)} has images of one modality only; every identity of a batch needs both")
-    sums = embeddings.new_zeros(size, embeddings.shape[1], dtype=torch.float32)
-    centres = sums.index_add(0, cell, embeddings.float()) / counts.unsqueeze(1)
+    sums = embeddings.new_zeros(size, embeddings.shape[1])
+    centres = sums.index_add(0, cell, embeddings) / counts.unsqueeze(1)
     return centres.view(2, len(identities), -1), identities
 
 

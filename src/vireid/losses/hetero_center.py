@@ -16,10 +16,10 @@ class HeteroCenterTriplet(nn.Module):
 
     For each identity i of the batch and each modality m as anchor:
     ``max(0, margin + ||c_m^i - c_other^i|| - min ||c_m^i - c_n^j||)``, the minimum over identities j != i and both
-    modalities n. The paper sums the 2P terms; the loss's own paper averages them.
+    modalities n. The DFW paper sums the 2P terms; the loss's original paper averages them.
 
     Args:
-        margin: rho, a Euclidean distance; 0.3 in the loss's own paper, not given in this one.
+        margin: rho, a Euclidean distance; 0.3 in the loss's original paper, not given in the DFW paper.
         reduction: "sum" (eq. 6) or "mean".
 
     Examples:

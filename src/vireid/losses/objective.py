@@ -13,7 +13,7 @@ from vireid.types import VireidError
 
 
 class BranchOutputs(Protocol):
-    """What a loss reads of a network's output, see `vireid.models.Output`."""
+    """The part of a network's output that losses read, see `vireid.models.Output`."""
 
     @property
     def maps(self) -> tuple[Tensor, ...]: ...
@@ -37,23 +37,23 @@ class EmbeddingLoss(Protocol):
 
 
 class OutputLoss(Protocol):
-    """A loss on the network's output, of r rows as labels and modalities; None: it does not apply to this output."""
+    """A loss on the network's output of r rows, as are labels and modalities; None if it does not apply to it."""
 
     def __call__(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor | None: ...
 
 
 FORMS = "a torch.nn.Module whose forward takes (embeddings, labels, modalities) or (output, labels, modalities)"
-"""What a loss is, in words."""
+"""What a loss is, in words for errors."""
 _TAKEN = ("step", "epoch", "lr", "total", "images_per_second")
 
 
 def is_loss(found: Any) -> bool:
-    """Whether a class is one of losses: its ``forward`` has the arguments of `EmbeddingLoss` or `OutputLoss`."""
+    """Whether a class is a loss: its ``forward`` has the arguments of `EmbeddingLoss` or `OutputLoss`."""
     return isinstance(found, type) and issubclass(found, nn.Module) and _reads(found) in ("embeddings", "output")
 
 
 def _reads(loss: type[nn.Module]) -> str | None:
-    """The name of what a loss is computed on, None where it has not the arguments of a loss."""
+    """The name of a loss's first argument; None if it does not have the arguments of a loss."""
     names = [p.name for p in inspect.signature(loss.forward).parameters.values() if p.default is p.empty]
     return names[1] if names[2:] == ["labels", "modalities"] else None
 
@@ -65,7 +65,7 @@ class Objective(nn.Module):
         losses: weight above 0 and loss, an `EmbeddingLoss` or `OutputLoss`, by name, in the order of computation.
 
     Raises:
-        VireidError: no loss, or one with the name of another number of metrics.jsonl.
+        VireidError: no loss, or a loss with the name of another number in metrics.jsonl.
     """
 
     def __init__(self, losses: Mapping[str, tuple[float, nn.Module]]) -> None:
@@ -83,11 +83,11 @@ class Objective(nn.Module):
 
         Args:
             output: maps (r, d, h, w), pooled (r, d) and logits (r, classes) of every branch; r is b, or a multiple of
-                it where a method made copies, which count as images of their modality.
+                b with a method's copies, which count as images of their modality.
             labels: (b,) in 0..classes-1. modalities: (b,), 0 visible or 1 infrared.
 
         Raises:
-            VireidError: a loss returns something else than a scalar tensor, or none applies to the output.
+            VireidError: a loss returns something other than a scalar tensor, or no loss applies to the output.
         """
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=labels.device)

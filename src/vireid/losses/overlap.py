@@ -26,10 +26,10 @@ class OverlapPenalty(nn.Module):
         separation: S in those pixels.
         temperature: of the softmax, in units of the response.
         power: exponent of the GeM over channels, eq. 4.
-        relative: subtract each position's mean over the batch from the response, so that where a branch responds
-            whatever the image is (a border) does not count.
-        standardise: bring each image's response to mean 0 and deviation 1 (after ``relative``), so that branches
-            cannot escape by a level; the temperature is in those units then.
+        relative: subtract each position's mean over the batch from the response, so that positions where a branch
+            responds to every image (a border) do not count.
+        standardise: scale each image's response to mean 0 and deviation 1 (after ``relative``), so that branches
+            cannot escape by changing its level; the temperature is then in those units.
 
     Raises:
         VireidError: an unknown centre, a temperature that is not above 0, a separation below 0.

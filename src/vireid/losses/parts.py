@@ -1,12 +1,15 @@
-"""The losses of eq. 7 on a network's output: which of its tensors each is computed on."""
+"""The losses of eq. 7 on a network's output: each picks the tensors it is computed on."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
+from vireid.losses.functional import precise
 from vireid.losses.hetero_center import HeteroCenterTriplet
 from vireid.losses.identity import IdentityLoss
 from vireid.losses.objective import BranchOutputs
@@ -23,6 +26,21 @@ class Identity(nn.Module):
 
     def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor:
         return torch.stack([self.loss(x, labels, modalities) for x in output.logits]).sum()
+
+
+class SmoothedIdentity(nn.Module):
+    """`Identity` with smoothed labels: ``1 - smoothing`` on the identity and ``smoothing`` spread over all of them.
+
+    HCT's code has it on RegDB, with 0.1, in the place of `Identity` (whose weight a recipe then sets to 0).
+    """
+
+    def __init__(self, *, smoothing: Annotated[float, Field(ge=0, le=1)] = 0.1) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+
+    def forward(self, output: BranchOutputs, labels: Tensor, modalities: Tensor) -> Tensor:
+        scores = (precise(x) for x in output.logits)
+        return torch.stack([cross_entropy(x, labels, label_smoothing=self.smoothing) for x in scores]).sum()
 
 
 class Triplet(nn.Module):
@@ -54,7 +72,7 @@ class HeteroCenter(nn.Module):
 
 
 class Overlap(nn.Module):
-    """`OverlapPenalty` of the branches' maps; none where there is one branch."""
+    """`OverlapPenalty` of the branches' maps; none with one branch."""
 
     def __init__(
         self,

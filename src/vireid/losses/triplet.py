@@ -26,7 +26,7 @@ def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
 class RandomTriplet(nn.Module):
     """Every row as anchor with one positive and one negative drawn uniformly from the batch, either modality.
 
-    The way the authors describe: mean of ``max(0, margin + d(a, p) - d(a, n))``. Draws with PyTorch's global generator.
+    As the authors describe it: mean of ``max(0, margin + d(a, p) - d(a, n))``. Draws with PyTorch's global generator.
     """
 
     def __init__(self, margin: float = 0.3) -> None:
@@ -60,31 +60,44 @@ class BatchHardTriplet(nn.Module):
 
 
 class WeightedTriplet(nn.Module):
-    """Weighted-regularised triplet (Ye et al., AGW, TPAMI 2022): softmax-weighted distances, softplus, no margin."""
+    """Weighted-regularised triplet (Ye et al., AGW, TPAMI 2022): softmax-weighted distances, softplus, no margin.
+
+    For a row with distances d to its positives P (itself at distance 0 among them) and negatives N, ``softplus(sum_P w
+    d - sum_N w d)``, ``w = exp(d - max d) / (sum_P exp(d - max d) + 1e-6)`` on P and ``exp(-d) / (sum_N exp(-d) +
+    1e-6)`` on N. The 1e-6 is that of AGW's code: where all negatives are farther than about 12, their weights fade.
+    """
 
     def forward(self, embeddings: Tensor, labels: Tensor, modalities: Tensor) -> Tensor:
         """Scalar loss of (b, d) embeddings with labels (b,); modalities (b,) play no part."""
         require_batch(embeddings, labels, modalities)
         distance = pairwise_distance(embeddings, embeddings)
-        positive, negative = _pairs(labels)
-        far = (distance.masked_fill(~positive, -torch.inf).softmax(1) * distance).sum(1)
-        near = ((-distance).masked_fill(~negative, -torch.inf).softmax(1) * distance).sum(1)
+        _, negative = _pairs(labels)
+        positives = distance.masked_fill(negative, -torch.inf)
+        far = _weighted(distance, positives - positives.amax(1, keepdim=True))
+        near = _weighted(distance, (-distance).masked_fill(~negative, -torch.inf))
         return self.penalise(far - near).mean()
 
     def penalise(self, excess: Tensor) -> Tensor:
-        """Loss (b,) of how much farther (b,) the positives are than the negatives."""
+        """Loss (b,) from how much farther (b,) the positives are than the negatives."""
         return softplus(excess)
+
+
+def _weighted(distance: Tensor, logits: Tensor) -> Tensor:
+    """Mean (b,) of distances (b, b) with the weights exp(logits)."""
+    weights = logits.exp()
+    return (weights * distance).sum(1) / (weights.sum(1) + 1e-6)
 
 
 class SquaredTriplet(WeightedTriplet):
     """The weighted-regularised triplet on the signed square of its difference (Ye et al., CAJ, ICCV 2021).
 
     ``softplus(sign(x) x^2)``, x the weighted distance of the positives less that of the negatives: what is far from
-    right counts more, what is nearly right less.
+    right counts more, what is nearly right less. The square is cut off at 88, where exp leaves float32, as in CAJ's
+    code.
     """
 
     def penalise(self, excess: Tensor) -> Tensor:
-        return softplus(excess * excess.abs())
+        return softplus((excess * excess.abs()).clamp(-88, 88))
 
 
 TRIPLETS = {

@@ -1,8 +1,7 @@
-"""An intermediate modality in front of the shared space, the next step the paper announces in its conclusion."""
+"""An intermediate modality before the shared space, the next step that the paper announces in its conclusion."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -16,7 +15,7 @@ from vireid.types import Modality
 
 
 class Bridge(Method):
-    """In training, the stems' maps once more with the statistics of an intermediate modality.
+    """Copies of the stems' maps, in training only, with the statistics of an intermediate modality.
 
     The paper plans "a modality representation generator in front of the shared space", "adaptively generating
     intermediate representations with multi-modality characteristics"; the design is this project's. For a stem's map F:
@@ -24,13 +23,12 @@ class Bridge(Method):
     - whiten: W = (F - mean) / deviation per image and channel, which removes the modality's statistics;
     - dress: I = gamma * W + beta, statistics learned once for both modalities;
     - mix: M = relu(g * F + (1 - g) * I), g in (0, 1) per image and channel from F's own mean and deviation; without the
-      ReLU where F is not behind one (a transformer).
-
-    M takes the shared stages and all losses with the label of its image; the loss ``bridge`` comes with it, see
+      ReLU where F does not come out of one (a transformer).
+    M goes through the shared stages and all losses with the label of its image, and adds the loss ``bridge``, see
     `vireid.losses.copies.BridgeLoss`. In evaluation there is no M and no cost.
 
     Args:
-        weight: of that loss.
+        weight: weight of that loss.
     """
 
     def __init__(self, config: ModelConfig, *, weight: Annotated[float, Field(ge=0)] = 1.0) -> None:
@@ -44,10 +42,8 @@ class Bridge(Method):
             nn.Linear(2 * channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels), nn.Sigmoid()
         )
 
-    def copy(
-        self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]
-    ) -> Tensor | None:
-        return self.intermediate(features) if self.training else None
+    def stem(self, features: Tensor, modality: Modality) -> Tensor:
+        return torch.cat([features, self.intermediate(features)]) if self.training else features
 
     def intermediate(self, features: Tensor) -> Tensor:
         """Map a stem's (b, c, h, w) to the intermediate (b, c, h, w)."""

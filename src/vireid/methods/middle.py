@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
-
-from pydantic import Field, JsonValue
+import torch
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
@@ -14,19 +11,15 @@ from vireid.types import Modality
 
 
 class Middle(Method):
-    """Every image once more as a middle-modality image, drawn by a small non-linear generator.
+    """A copy of every image as a middle-modality image, made by a small non-linear generator.
 
     The generator has an encoder per modality, 3 to 1 to 1 channels, and one decoder, 1 to 3, all 1x1 convolutions with
-    ReLU. Its image takes the modality's own stem. The loss ``middle`` comes with it (distribution consistency), see
-    `vireid.losses.copies.MiddleLoss`.
-
-    Args:
-        weight: of that loss; the paper's is 0.2 with stripes and 0.5 without.
+    ReLU. Its image goes through the modality's own stem in one batch with the image it was made from. MMN's losses on
+    the two are ``paired_triplet`` and ``consistency``.
     """
 
-    def __init__(self, config: ModelConfig, *, weight: Annotated[float, Field(ge=0)] = 0.2) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.weight = weight
         self.encoders = nn.ModuleList(
             nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 1), nn.ReLU(), nn.BatchNorm2d(1))
             for _ in Modality
@@ -34,12 +27,8 @@ class Middle(Method):
         self.decoder = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU())
         for part in self.modules():
             if isinstance(part, nn.Conv2d):  # positive and equal: the first middle image is a grey one
-                nn.init.constant_(part.weight, 1 / 3)
+                nn.init.constant_(part.weight, 0.333)
                 nn.init.zeros_(part.bias)  # type: ignore[arg-type]
 
-    def copy(self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]) -> Tensor:
-        generated: Tensor = self.decoder(self.encoders[modality](images))
-        return stem(generated)
-
-    def losses(self) -> dict[str, dict[str, JsonValue]]:
-        return {"middle": {"weight": self.weight}}
+    def images(self, images: Tensor, modality: Modality) -> Tensor:
+        return torch.cat([images, self.decoder(self.encoders[modality](images))])

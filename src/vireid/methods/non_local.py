@@ -18,10 +18,10 @@ class NonLocalBlock(nn.Module):
     """``x + BN(W y)``, ``y_i = 1/n sum_j (theta x_i . phi x_j) g x_j`` over the n positions j of the map.
 
     The similarity is the dot product, divided by n, not a softmax, so the sum over j is one (inner x inner) matrix: the
-    cost grows with n, not with its square. BN starts at 0 and the block as the identity.
+    cost grows with n, not with its square. BN starts at 0, so the block starts as the identity.
 
     Args:
-        channels: of the map. inner: channels of theta, phi and g, 1x1 convolutions.
+        channels: channels of the map. inner: channels of theta, phi and g, 1x1 convolutions.
     """
 
     def __init__(self, channels: int, inner: int) -> None:
@@ -39,12 +39,12 @@ class NonLocalBlock(nn.Module):
 
 
 class NonLocal(Method):
-    """Non-local blocks behind the last residual blocks of layer2 and layer3 (all, where the stage has fewer).
+    """Non-local blocks after the last residual blocks of layer2 and layer3 (after all, if the stage has fewer).
 
     Args:
-        layer2: how many in layer2. layer3: how many in layer3.
+        layer2: number in layer2. layer3: number in layer3.
         inner: inner channels; null: half of the map's, as in Wang et al. AGW's costs in the paper's Table 2 are those
-            of 1 (docs/systems.md).
+            with 1 inner channel (docs/systems.md).
     """
 
     def __init__(

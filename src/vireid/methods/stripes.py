@@ -9,28 +9,35 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vireid.config import ModelConfig
-from vireid.models.backbone import Shared, map_of
+from vireid.models.backbone import Shared, build_backbone, map_of
 from vireid.models.method import Method
 from vireid.models.segmented import Branch, make_classifier
 
 
 class StripedBranch(Branch):
-    """layer4 whose map is cut into ``count`` stripes, each pooled, reduced and classified alone.
+    """layer4 whose map is cut into ``count`` stripes, each pooled, reduced and classified on its own.
 
     Args:
-        count: stripes, from the top; they overlap by a row where it does not divide the map's height.
+        count: stripes, from the top; they overlap by a row if it does not divide the map's height.
         dimension: length of a stripe's feature after a 1x1 convolution, BatchNorm and ReLU (HCT); 0: no reduction.
+        neck: a BNNeck before the classifiers; without it these have a bias (HCT).
     """
 
-    def __init__(self, config: ModelConfig, classes: int, count: int, dimension: int) -> None:
+    def __init__(self, config: ModelConfig, classes: int, count: int, dimension: int, neck: bool) -> None:
         super().__init__(config, classes)
-        channels = self.bnneck.num_features
+        channels = build_backbone(config).channels[4]
         self.count, width = count, dimension or channels
         self.reduce = nn.ModuleList(_reduction(channels, dimension) for _ in range(count if dimension else 0))
-        # BatchNorm works channel by channel: one over all stripes is one for each.
-        self.bnneck = nn.BatchNorm1d(count * width)
-        self.bnneck.bias.requires_grad_(False)
-        self.classifier = nn.ModuleList(make_classifier(width, classes) for _ in range(count))
+        self.bnneck: nn.Module = nn.Identity()
+        if neck:  # BatchNorm works channel by channel: one over all stripes is one for each
+            self.bnneck = nn.BatchNorm1d(count * width)
+            self.bnneck.bias.requires_grad_(False)
+        self.classifier = nn.ModuleList(make_classifier(width, classes, bias=not neck) for _ in range(count))
+
+    def initialise(self) -> None:
+        for part in self.reduce.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight)
 
     def forward(self, shared: Shared) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
         feature_map = map_of(self.layer4(shared))
@@ -59,6 +66,7 @@ class Stripes(Method):
 
     Args:
         count: stripes. dimension: length of a stripe's feature; 0: layer4's channels.
+        neck: a BNNeck between a stripe's feature and its classifier.
     """
 
     def __init__(
@@ -67,9 +75,10 @@ class Stripes(Method):
         *,
         count: Annotated[int, Field(ge=1, le=64)] = 6,
         dimension: Annotated[int, Field(ge=0, le=4096)] = 0,
+        neck: bool = True,
     ) -> None:
         super().__init__(config)
-        self.config, self.count, self.dimension = config, count, dimension
+        self.config, self.count, self.dimension, self.neck = config, count, dimension, neck
 
     def branch(self, classes: int) -> Branch:
-        return StripedBranch(self.config, classes, self.count, self.dimension)
+        return StripedBranch(self.config, classes, self.count, self.dimension, self.neck)

@@ -1,4 +1,4 @@
-"""What a network of the trunk has to offer, and the networks by name; docs/adding-a-backbone.md adds one."""
+"""The interface of a backbone, and the backbones by name; docs/adding-a-backbone.md adds one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DEFAULTS = ModelConfig()
 
 
 class Tokens(NamedTuple):
-    """What the parts of a transformer hand on: ``values`` (b, 1 + height * width, c), the class token first."""
+    """What the parts of a transformer pass on: ``values`` (b, 1 + height * width, c), the class token first."""
 
     values: Tensor
     height: int
@@ -43,16 +43,16 @@ class Tokens(NamedTuple):
 
 
 Shared: TypeAlias = "Tensor | Tokens"
-"""What the parts of a backbone hand on: a map (b, c, h, w), or `Tokens`."""
+"""What the parts of a backbone pass on: a map (b, c, h, w), or `Tokens`."""
 
 
 def map_of(x: Shared) -> Tensor:
-    """The map (b, c, h, w): of tokens their grid, without the class token."""
+    """The map (b, c, h, w); for tokens, their grid without the class token."""
     return x.values[:, 1:].mT.unflatten(2, (x.height, x.width)) if isinstance(x, Tokens) else x
 
 
 def with_map(x: Shared, features: Tensor) -> Shared:
-    """The same with another map (b, c, h, w); a class token stays."""
+    """The same with another map (b, c, h, w); a class token is kept."""
     if not isinstance(x, Tokens):
         return features
     values = torch.cat([x.values[:, :1], features.flatten(2).mT.to(x.values.dtype)], 1)
@@ -80,7 +80,7 @@ class Stage(nn.Sequential):
     """The blocks of one stage."""
 
     def forward(self, x: Shared, after: Callable[[Tensor, int], Tensor] | None = None) -> Shared:
-        """Run the blocks; ``after`` changes the map of each, of which it gets the 0-based number too."""
+        """Run the blocks; ``after`` changes the map of each block and also gets the block's 0-based number."""
         for index, block in enumerate(self):
             x = block(x)
             if after:
@@ -90,7 +90,7 @@ class Stage(nn.Sequential):
 
 @runtime_checkable
 class Multiplies(Protocol):
-    """A module that multiplies activations by each other, which no layer in it accounts for."""
+    """A module that multiplies activations by each other outside any layer."""
 
     def products(self, x: Tensor) -> int:
         """Multiply-accumulates of these products in a forward pass on ``x``."""
@@ -100,58 +100,58 @@ class Multiplies(Protocol):
 class Backbone(ABC):
     """A network, cut where two streams and several branches need it: a stem, then layer1 to layer4.
 
-    The stem exists for each modality (with ``model.shared_from: layer2`` it has a layer1 of its own, with ``input`` it
-    is one for both), layer1 to layer3 are shared, and each branch has a copy of layer4. DFW sits behind layer2 and
-    layer3. A backbone only makes these parts; the network keeps them.
+    Each modality has a stem (with ``model.shared_from: layer2`` the stem includes a layer1; with ``input`` both
+    modalities share one stem), layer1 to layer3 are shared, and each branch has a copy of layer4. DFW follows layer2
+    and layer3. A backbone only makes these parts; the network keeps them.
 
     A recipe names it in ``model.backbone``. The keyword-only arguments of its constructor are its options,
     ``model.options``, whose annotations are checked.
 
     Args:
-        config: the network it is to be a part of.
+        config: the network it becomes part of.
         size: height and width of the images in pixels.
     """
 
     channels: tuple[int, int, int, int, int]
-    """Of the maps behind the stem without layer1, layer1, layer2, layer3 and layer4; set by the constructor."""
+    """Channels of the maps after the stem without layer1, layer1, layer2, layer3 and layer4; set by the constructor."""
     blocks: tuple[int, int, int, int]
     """Numbers of blocks of layer1 to layer4; set by the constructor."""
     weights: Mapping[str, str] = {}
     """Published weights by the name in ``model.weights``, see `vireid.models.weights.download`."""
     reads: tuple[str, ...] = ("padding", "gem_power")
-    """Those of `OWN_FIELDS` that it heeds; of the others it accepts the default alone."""
+    """Those of `OWN_FIELDS` that it reads; the others have to keep their default."""
     tokens = False
-    """Whether its parts hand on `Tokens`; these get an embedding of the modality."""
+    """Whether its parts pass on `Tokens`, to which the network adds an embedding of the modality."""
 
     def __init__(self, config: ModelConfig, size: tuple[int, int]) -> None:
         self.config, self.size = config, size
 
     @abstractmethod
     def stem(self, own_layer1: bool) -> nn.Module:
-        """Make what maps images (b, 3, h, w) to what layer1 takes, or, with a layer1 in it, to what layer2 takes."""
+        """Make the stem: images (b, 3, h, w) to the input of layer1 or, if the stem includes layer1, of layer2."""
 
     @abstractmethod
     def stage(self, number: int) -> Stage:
         """Make layer1, layer2, layer3 or layer4."""
 
     def pool(self) -> nn.Module:
-        """Make what maps layer4's output, or a part (b, c, h, w) of its map, to a feature (b, c)."""
+        """Make the pooling: layer4's output, or a part (b, c, h, w) of its map, to a feature (b, c)."""
         return GeneralisedMean(self.config.gem_power)
 
     def adapt(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Bring published tensors into the form that this network needs, without those that are not the trunk's.
+        """Convert published tensors to the form that this network needs and drop those outside the trunk.
 
         Raises:
-            VireidError: a tensor cannot be brought into it.
+            VireidError: a tensor cannot be converted.
         """
         return tensors
 
     def beside(self, weights: str) -> str:
-        """What a recipe has to say beside the path of a file with the published ``weights``; "": nothing."""
+        """What a recipe has to set besides the path of a file with the published ``weights``; "" for nothing."""
         return ""
 
     def source_of(self, name: str) -> str:
-        """Published name of a tensor: ``name`` begins with layer1. to layer4., or is as in the stem."""
+        """Return the published name of a tensor; ``name`` begins with layer1. to layer4., or is a name in the stem."""
         return name
 
 
@@ -159,10 +159,10 @@ def build_backbone(config: ModelConfig, size: tuple[int, int] = (288, 144)) -> B
     """Make the backbone that a recipe names, see `vireid.plugins.find`.
 
     Args:
-        size: height and width of the images in pixels, on which channels and blocks do not depend.
+        size: height and width of the images in pixels; channels and blocks do not depend on it.
 
     Raises:
-        VireidError: an unknown backbone or option, a value out of range, or a field of ``model`` that it does not heed.
+        VireidError: an unknown backbone or option, a value out of range, or a field of ``model`` that it does not read.
     """
     cls = find(
         "backbone",
@@ -181,7 +181,7 @@ def build_backbone(config: ModelConfig, size: tuple[int, int] = (288, 144)) -> B
 
 
 def describe(config: ModelConfig) -> str:
-    """Name of a recipe's backbone with what shapes it, for reports and errors."""
+    """Return the name of a recipe's backbone with its settings, for reports and errors."""
     settings = {"base_width": config.base_width} if "base_width" in build_backbone(config).reads else {}
     words = ", ".join(f"{name} {value}" for name, value in {**settings, **config.options}.items())
     return f"{config.backbone} ({words})" if words else config.backbone

@@ -1,4 +1,4 @@
-"""A 3x3 convolution that trains as matrix products where the maps are small and the processor has bf16."""
+"""A 3x3 convolution that trains as matrix products if the maps are small and the processor has bf16."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 WIDTH, CHANNELS = 4, 128
-"""Rows of at most so many positions, at least so many channels on both sides: beyond, oneDNN is no slower."""
+"""Longest row in positions and fewest channels on either side; beyond these limits oneDNN is no slower."""
 
 
 class Conv3x3(nn.Conv2d):
-    """3x3 convolution with padding 1 and no bias, parameters and result as of `torch.nn.Conv2d`.
+    """3x3 convolution with padding 1 and no bias, with the parameters and the result of `torch.nn.Conv2d`.
 
     Under bf16 autocast on a processor oneDNN multiplies the padding too, two ninths of the work where rows are three
     positions long, as in layer3 and layer4 of a network for small images, and its weight gradient takes nearly twice
@@ -70,7 +70,7 @@ def convolve(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
-    """Gradient (b, c, h, w) by the input of `convolve`, from that by its result (b, d, h, w)."""
+    """Gradient (b, c, h, w) with respect to the input of `convolve`, from that of its result (b, d, h, w)."""
     kernel = weight.permute(2, 3, 0, 1).flip(0, 1)
     return _columns(gradient, lambda near, taps: near @ kernel[:, taps].reshape(-1, kernel.shape[3]))
 
@@ -93,9 +93,9 @@ def _columns(x: Tensor, product: Callable[[Tensor, slice], Tensor]) -> Tensor:
 
 
 def weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient (d, c, 3, 3) by the weight of `convolve`, from its input (b, c, h, w) and that by its result.
+    """Gradient (d, c, 3, 3) with respect to the weight of `convolve`, from its input and the gradient of its result.
 
-    One product for each column of the kernel, over the positions whose neighbour in that direction is no padding.
+    One product per column of the kernel, over the positions whose neighbour in that direction is not padding.
     """
     batch, channels, height, width = x.shape
     padded, gradient = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 0, 1, 1)), gradient.permute(0, 2, 3, 1)

@@ -77,10 +77,10 @@ def count_macs(network: TwoStreamNetwork, height: int, width: int) -> tuple[int,
 
 
 def measure_alone(build: Callable[[], TwoStreamNetwork], height: int, width: int, device: torch.device) -> Cost:
-    """`measure_cost` in a process of its own: the peak of a process says nothing of the second thing measured in it.
+    """Run `measure_cost` in a process of its own: the peak memory of a process only fits the first thing it measures.
 
     Args:
-        build: makes the network there; it has to be picklable.
+        build: makes the network in that process; has to be picklable.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_build_and_measure, build, height, width, device).result()

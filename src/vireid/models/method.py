@@ -1,8 +1,6 @@
-"""What a method beside the paper's can change in the network."""
+"""What a method other than the paper's can change in the network."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from pydantic import JsonValue
 from torch import Tensor, nn
@@ -17,10 +15,15 @@ class Method(nn.Module):
 
     A recipe chooses it with ``model.methods: {NAME: {OPTION: value}}``. Its options are the keyword-only arguments of
     its constructor; their annotations are checked. What is random in it draws from PyTorch's global generator, which
-    the training loop seeds for every batch. At most one method of a recipe may override `copy`, and one `branch`.
+    the training loop seeds for every batch. At most one method of a recipe may override `branch`, and one `join`.
+
+    `images`, `stem` and `stage` may return what they were given followed by copies of it, all rows in the same order.
+    In training the copies are rows of their own with the labels of their images; in evaluation `join` makes one row of
+    an image and its copies. Of a transformer the hooks get the grid of tokens; copies have the class tokens of their
+    images.
 
     Args:
-        config: the network the method is to be a part of.
+        config: the network the method becomes part of.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -30,39 +33,49 @@ class Method(nn.Module):
         """Change the normalised images (b, 3, h, w) of one modality before its stem."""
         return images
 
-    def copy(
-        self, images: Tensor, features: Tensor, modality: Modality, stem: Callable[[Tensor], Tensor]
-    ) -> Tensor | None:
-        """Show the shared stages every image once more, in another form; None: not now.
+    def stem(self, features: Tensor, modality: Modality) -> Tensor:
+        """Change the output (b, c, h, w) of a modality's stem."""
+        return features
 
-        In training the copies are rows of their own with the labels of their images; in evaluation the retrieval
-        feature is the mean of the image's and its copy's, both normalised.
+    def stage(self, features: Tensor, inputs: Tensor, stage: str) -> Tensor:
+        """Change the output (b, c, h, w) of a shared ``stage`` ("layer1" where it is shared, "layer2", "layer3").
 
         Args:
-            images: (b, 3, h, w), those of `images`. features: (b, c, h', w'), what ``stem`` made of them; of a
-                transformer the grid, and the copies get the class tokens of their images.
-            stem: the modality's.
+            inputs: (b, c', h', w'), what went into the stage.
+        """
+        return features
+
+    def join(self, pooled: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """Make one row of an image's copies, in evaluation: the mean of their normalised features.
+
+        Args:
+            pooled, normed: (forms, b, d) normalised features before and after the necks, the images' own first.
 
         Returns:
-            Features (b, c, h', w') in the same order.
+            The two features (b, d').
         """
-        return None
+        return mean_of_copies(pooled, normed)
 
     def block(self, features: Tensor, stage: str, index: int) -> Tensor:
         """Change the output (b, c, h, w) of block ``index`` (from 0) of a shared ``stage`` ("layer2" ...)."""
         return features
 
     def branch(self, classes: int) -> Branch | None:
-        """Make what is used in place of `Branch`: layer4 and the features, necks and classifiers behind it."""
+        """Make the replacement of `Branch`: layer4 and the features, necks and classifiers after it."""
         return None
 
     def losses(self) -> dict[str, dict[str, JsonValue]]:
-        """Return the losses that come with the method, NAME: {weight: w, OPTION: value}, as a recipe's ``loss`` names
-        them; what the recipe itself says of one wins.
+        """Return the losses that come with the method, NAME: {weight: w, OPTION: value}, as in a recipe's ``loss``;
+        the recipe's own settings of a loss win.
         """
         return {}
 
 
+def mean_of_copies(pooled: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+    """`Method.join` where no method has its own."""
+    return pooled.mean(0), normed.mean(0)
+
+
 def overrides(method: Method, hook: str) -> bool:
-    """Whether a method has a ``hook`` of its own."""
+    """Whether a method overrides ``hook``."""
     return getattr(type(method), hook) is not getattr(Method, hook)

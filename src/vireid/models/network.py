@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from vireid.config import ModelConfig
 from vireid.models.backbone import Shared, Stage, Tokens, build_backbone, initialise, join, map_of, split, with_map
-from vireid.models.method import Method, overrides
+from vireid.models.method import Method, mean_of_copies, overrides
 from vireid.models.segmented import Branch
 from vireid.models.weakening import DynamicFeatureWeakening
 from vireid.models.weights import load_trunk
@@ -21,12 +21,12 @@ from vireid.types import Modality, VireidError
 
 
 class Output(NamedTuple):
-    """What the losses read; rows are all visible images, then all infrared ones, in training then a method's copies.
+    """What the losses read. Rows are all visible images, then all infrared ones, and in training a method's copies.
 
     ``maps`` holds each branch's layer4 map (b, d, h, w), ``pooled`` and ``normed`` its feature (b, d) before and after
     the BNNeck, ``logits`` its class scores (b, classes) in training mode and nothing otherwise. A branch that a method
-    cuts into stripes has one map and a feature for every stripe. ``forms`` is how many groups of rows there are: 1, or
-    more with copies.
+    cuts into stripes has one map and a feature for every stripe. ``forms`` is the number of groups of rows: 1, or more
+    with copies.
     """
 
     maps: tuple[Tensor, ...]
@@ -37,13 +37,13 @@ class Output(NamedTuple):
 
 
 class TwoStreamNetwork(nn.Module):
-    """Visible and infrared images to features of one space.
+    """Maps visible and infrared images to features in one space.
 
     Args:
         config: architecture; ``weights`` is not read here, see `build_network`.
         classes: training identities.
-        methods: those of ``config.methods``, see `vireid.build.build_methods`.
-        size: height and width of the images in pixels, for a backbone that has an embedding of every position.
+        methods: the methods in ``config.methods``, see `vireid.build.build_methods`.
+        size: height and width of the images in pixels, for a backbone with an embedding of every position.
 
     Raises:
         VireidError: the methods are not those of the config, or see `build_backbone`.
@@ -64,7 +64,7 @@ class TwoStreamNetwork(nn.Module):
             raise VireidError(f"model.methods: expected {asked}, got {given}; pass build_methods(config)")
         self.backbone = backbone = build_backbone(config, size)
         own_layer1 = config.shared_from == "layer2"
-        # From zero: with published weights the network starts as the published one.
+        # Zero, so that with published weights the network starts as the published one.
         embeddings = nn.Parameter(torch.zeros(len(Modality), backbone.channels[0])) if backbone.tokens else None
         self.modality: nn.Parameter | None = embeddings
         self.visible = backbone.stem(own_layer1)
@@ -75,7 +75,9 @@ class TwoStreamNetwork(nn.Module):
         self.weakening = nn.ModuleDict({stage: _weakening(config) for stage in config.weakening.after})
         self.branches = nn.ModuleList(_branch(config, classes, methods) for _ in range(config.branches))
         initialise(self)
-        # After the line above: a method starts its own parameters. The name of a module may hold no dots.
+        for branch in self._branches():
+            branch.initialise()
+        # After the lines above: a method starts its own parameters. The name of a module may hold no dots.
         self.methods = nn.ModuleDict({name.replace(".", "/"): method for name, method in methods.items()})
 
     def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Output:
@@ -84,17 +86,19 @@ class TwoStreamNetwork(nn.Module):
         Either side may be None, not both.
         """
         sides = [(m, x) for m, x in zip(Modality, (visible, infrared), strict=True) if x is not None]
-        features = self._stem_features(sides)
-        shared = join(features)
+        shared = self._stem_features(sides)
         for name, stage in self.stages().items():
+            inputs = shared
             shared = stage(shared, partial(self._after_block, name) if self._methods_with("block") else None)
+            for method in self._methods_with("stage").values():
+                shared = _replaced(shared, method.stage(map_of(shared), map_of(inputs), name))
             if name in self.weakening:
                 shared = with_map(shared, self.weakening[name](map_of(shared)))
         maps, pooled, normed = zip(*(branch(shared) for branch in self.branches), strict=True)
         logits = [b.classify(x) for b, x in zip(self._branches(), normed, strict=True)] if self.training else []
-        forms = len(features) // len(sides)
+        forms = _times(map_of(shared).shape[0], sum(images.shape[0] for _, images in sides))
         output = Output(maps, tuple(chain(*pooled)), tuple(chain(*normed)), tuple(chain(*logits)), forms)
-        return output if self.training or forms == 1 else _folded(output, forms)
+        return output if self.training or forms == 1 else self._joined(output, forms)
 
     def stems(self) -> list[nn.Module]:
         """One stem, or one for each modality."""
@@ -106,17 +110,18 @@ class TwoStreamNetwork(nn.Module):
         return {name: stage for name, stage in stages.items() if stage is not None}
 
     def heads(self) -> list[nn.Parameter]:
-        """Parameters of the BNNecks and classifiers: those that no published weights start."""
+        """Parameters of the BNNecks and classifiers, which published weights do not initialise."""
         return [p for b in self._branches() for p in b.heads()]
 
     def trunk(self) -> Iterator[tuple[str, nn.Module]]:
-        """The modules that published weights start, each with the prefix of its parameters' names in these."""
+        """The modules that published weights initialise, each with the prefix of its parameters' published names."""
         yield from (("", stem) for stem in self.stems())
         yield from ((f"{name}.", stage) for name, stage in self.stages().items())
         yield from (("layer4.", branch.layer4) for branch in self._branches())
 
-    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> list[Shared]:
-        """Features of the images of each modality, then of their copies."""
+    def _stem_features(self, sides: list[tuple[Modality, Tensor]]) -> Shared:
+        """Features of the images of both modalities, then of their first copies, and so on."""
+        images = [x.shape[0] for _, x in sides]
         for method in self._methods_with("images").values():
             sides = [(modality, method.images(images, modality)) for modality, images in sides]
         stems = [self.visible if m is Modality.VISIBLE else self.infrared or self.visible for m, _ in sides]
@@ -125,13 +130,23 @@ class TwoStreamNetwork(nn.Module):
             features = split(whole, [images.shape[0] for _, images in sides])
         else:
             features = [stem(images) for stem, (_, images) in zip(stems, sides, strict=True)]
-        rows = [(modality, feature) for feature, (modality, _) in zip(features, sides, strict=True)]
-        for method in self._methods_with("copy").values():
-            for stem, feature, (modality, images) in zip(stems, features, sides, strict=True):
-                copy = method.copy(images, map_of(feature), modality, partial(_map_of_images, stem))
-                if copy is not None:
-                    rows.append((modality, with_map(feature, copy)))
-        return [self._with_modality(feature, modality) for modality, feature in rows]
+        for method in self._methods_with("stem").values():
+            for i, (modality, _) in enumerate(sides):
+                features[i] = _replaced(features[i], method.stem(map_of(features[i]), modality))
+        features = [self._with_modality(x, modality) for x, (modality, _) in zip(features, sides, strict=True)]
+        forms = _times(sum(map_of(x).shape[0] for x in features), sum(images))
+        if forms == 1:
+            return join(features)
+        parts = [split(x, [count] * forms) for x, count in zip(features, images, strict=True)]
+        return join(list(chain(*zip(*parts, strict=True))))
+
+    def _joined(self, output: Output, forms: int) -> Output:
+        """One row per image in place of the rows of its copies; the map is its own."""
+        maps = tuple(x.unflatten(0, (forms, -1))[0] for x in output.maps)
+        rows = [embedding(x).unflatten(0, (forms, -1)) for x in (output.pooled, output.normed)]
+        joining = [method.join for method in self._methods_with("join").values()] or [mean_of_copies]
+        pooled, normed = joining[0](*rows)
+        return Output(maps, (pooled,), (normed,), output.logits)
 
     def _with_modality(self, x: Shared, modality: Modality) -> Shared:
         if self.modality is None or not isinstance(x, Tokens):
@@ -151,24 +166,30 @@ class TwoStreamNetwork(nn.Module):
         return cast("list[Branch]", list(self.branches))
 
 
+def _replaced(x: Shared, features: Tensor) -> Shared:
+    """``x`` with other maps, or with the maps of its rows' copies behind it."""
+    times = _times(features.shape[0], map_of(x).shape[0])
+    return join([with_map(x, part) for part in features.chunk(times)]) if times > 1 else with_map(x, features)
+
+
+def _times(rows: int, images: int) -> int:
+    """How many forms of the images the rows are; of no images one."""
+    return rows // images if images else 1
+
+
+@torch.no_grad()
+def embedding_length(network: TwoStreamNetwork) -> int:
+    """Length of the retrieval feature, told from a blank image."""
+    training, device = network.training, next(network.parameters()).device
+    features = network.eval()(torch.zeros(1, 3, *network.backbone.size, device=device), None).normed
+    network.train(training)
+    return sum(feature.shape[1] for feature in features)
+
+
 def embedding(features: tuple[Tensor, ...]) -> Tensor:
     """L2-normalised concatenation (b, N * d) of the branches' features, the retrieval feature of section 3.3."""
-    return normalize(torch.cat([f.float() for f in features], dim=1))
-
-
-def _folded(output: Output, forms: int) -> Output:
-    """One row per image: the mean of its own feature and its copy's, both normalised; the map is its own."""
-
-    def mean(features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        whole = embedding(features).unflatten(0, (forms, -1)).mean(0)
-        return tuple(torch.split(whole, [f.shape[1] for f in features], dim=1))
-
-    maps = tuple(x.unflatten(0, (forms, -1))[0] for x in output.maps)
-    return Output(maps, mean(output.pooled), mean(output.normed), output.logits)
-
-
-def _map_of_images(stem: nn.Module, images: Tensor) -> Tensor:
-    return map_of(stem(images))
+    whole = torch.cat(features, dim=1)
+    return normalize(whole.to(torch.promote_types(whole.dtype, torch.float32)))
 
 
 def _branch(config: ModelConfig, classes: int, methods: Mapping[str, Method]) -> Branch:
@@ -188,10 +209,10 @@ def build_network(
     *,
     size: tuple[int, int] = (288, 144),
 ) -> TwoStreamNetwork:
-    """Build the network and start its trunk from ``config.weights``; the arguments are those of `TwoStreamNetwork`.
+    """Build the network and load ``config.weights`` into its trunk; the arguments are those of `TwoStreamNetwork`.
 
     Raises:
-        VireidError: see `TwoStreamNetwork`; weights that cannot be had, read or fitted.
+        VireidError: see `TwoStreamNetwork`; weights that cannot be downloaded, cannot be read or do not fit.
 
     Examples:
         >>> import torch, vireid

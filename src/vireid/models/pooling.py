@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-FLOOR = 1e-6
+FLOOR = 1e-12
 
 
 def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...]) -> Tensor:
-    """Return ``mean(max(x, 1e-6) ** power) ** (1 / power)`` over ``dim``, computed in float32.
+    """Return ``(mean(max(x, 0) ** power) + 1e-12) ** (1 / power)`` over ``dim``, in float32 or float64.
 
+    The floor under the mean is that of AGW's code and all derived from it; for large powers it is not small.
     Over the spatial dimensions of (b, c, h, w) it is a descriptor (b, c); over the channels it is the response
     map (b, h, w) of eq. 4. ``power`` 1 is average pooling, large powers approach maximum pooling.
     """
@@ -25,10 +26,16 @@ def generalised_mean(features: Tensor, power: float, dim: int | tuple[int, ...])
 
 def _mean(features: Tensor, power: float, dim: int | tuple[int, ...]) -> Tensor:
     with torch.autocast(features.device.type, enabled=False):
-        x = features.float().clamp_min(FLOOR)
+        x = _precise(features).clamp_min(0)
         # The mean is homogeneous; scaling by the largest value keeps large powers inside float32's range.
-        scale = x.amax(dim, keepdim=True)
-        return (x / scale).pow(power).mean(dim, keepdim=True).pow(1.0 / power) * scale
+        floor = FLOOR ** (1 / power)
+        scale = x.amax(dim, keepdim=True).clamp_min(floor)
+        mean = (x / scale).pow(power).mean(dim, keepdim=True) + (floor / scale).pow(power)
+        return mean.pow(1 / power) * scale  # type: ignore[no-any-return]
+
+
+def _precise(features: Tensor) -> Tensor:
+    return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
 class _Differentiable(torch.autograd.Function):
@@ -46,10 +53,10 @@ class _Differentiable(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         features, mean = ctx.saved_tensors
         share = gradient.reshape(mean.shape) * (mean.numel() / features.numel())
-        x = features.float()
-        result = (x.clamp_min(FLOOR) / mean).pow_(ctx.power - 1).mul_(share)
-        # nothing where x is at the floor; masked_fill_ takes twenty times as long on a processor
-        return torch.ops.aten.threshold_backward(result, x, FLOOR).to(features.dtype), None, None
+        x = _precise(features)
+        result = (x.clamp_min(0) / mean).pow_(ctx.power - 1).mul_(share)
+        # nothing where x is not above 0; masked_fill_ takes twenty times as long on a processor
+        return torch.ops.aten.threshold_backward(result, x, 0).to(features.dtype), None, None
 
 
 class GeneralisedMean(nn.Module):

@@ -21,7 +21,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 class IBN(nn.Module):
     """IBN-a (Pan et al., ECCV 2018): instance normalisation of the first half of the channels, BatchNorm of the rest.
 
-    The names of its parts are those of the published weights.
+    Its parts have the names of the published weights.
     """
 
     def __init__(self, channels: int) -> None:
@@ -96,7 +96,7 @@ class Stem(nn.Module):
         self.layer1 = backbone.stage(1) if own_layer1 else None
 
     def forward(self, images: Tensor) -> Tensor:
-        # the largest of rectified values is the largest rectified, so a quarter of them need it
+        # max and ReLU commute, so pooling first leaves a quarter of the values to rectify
         x = self.relu(self.maxpool(self.bn1(self.conv1(images))))
         return x if self.layer1 is None else self.layer1(x)  # type: ignore[no-any-return]
 

@@ -9,9 +9,9 @@ from vireid.models.backbone import Shared, build_backbone, map_of
 
 
 class Branch(nn.Module):
-    """A copy of layer4 with pooling (of a CNN spatial GeM), BNNeck (Luo et al., CVPRW 2019) and identity classifier.
+    """A copy of layer4 with pooling (spatial GeM for a CNN), BNNeck (Luo et al., CVPRW 2019) and identity classifier.
 
-    A method that cuts the map into several features derives from it; hence the tuples, here of one.
+    A method that cuts the map into several features derives from it; hence the tuples, here with one element.
 
     Args:
         config: architecture of the network.
@@ -27,9 +27,12 @@ class Branch(nn.Module):
             if isinstance(part, nn.Conv2d) and part.kernel_size != (1, 1):
                 part.padding_mode = config.padding
         self.pool = backbone.pool()
-        self.bnneck = nn.BatchNorm1d(channels)
+        self.bnneck: nn.Module = nn.BatchNorm1d(channels)
         self.bnneck.bias.requires_grad_(False)  # the neck centres features; a learned shift would undo that
         self.classifier: nn.Module = make_classifier(channels, classes)
+
+    def initialise(self) -> None:
+        """Start what does not start as the residual stages do; called once the whole network has."""
 
     def forward(self, shared: Shared) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Map layer3's output to layer4's map (b, d, h', w') and the features (b, d) before and after the neck."""
@@ -42,12 +45,14 @@ class Branch(nn.Module):
         return (self.classifier(normed[0]),)
 
     def heads(self) -> list[nn.Parameter]:
-        """Parameters that no published weights start."""
+        """Parameters that published weights do not initialise."""
         return [*self.bnneck.parameters(), *self.classifier.parameters()]
 
 
-def make_classifier(channels: int, classes: int) -> nn.Linear:
-    """Identity classifier of one feature after its BNNeck."""
-    classifier = nn.Linear(channels, classes, bias=False)
+def make_classifier(channels: int, classes: int, bias: bool = False) -> nn.Linear:
+    """Identity classifier of one feature, behind a BNNeck without a bias."""
+    classifier = nn.Linear(channels, classes, bias=bias)
     nn.init.normal_(classifier.weight, std=0.001)
+    if bias:
+        nn.init.zeros_(classifier.bias)
     return classifier

@@ -1,4 +1,4 @@
-"""Vision transformers (Dosovitskiy et al., ICLR 2021) with overlapping patches, as TransReID has them (ICCV 2021)."""
+"""Vision transformers (Dosovitskiy et al., ICLR 2021) with overlapping patches, as in TransReID (ICCV 2021)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PIXELS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
-"""Mean and deviation of the colours, 0 to 1, by which weights were trained; this project's images have the first."""
+"""Mean and deviation of the colours (0 to 1) that weights were trained with; this project's images use the first."""
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -66,7 +66,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """``x + attn(norm1(x))``, then ``x + mlp(norm2(x))``; in training each sum is left out of a share of the images."""
+    """``x + attn(norm1(x))``, then ``x + mlp(norm2(x))``; in training a share of the images skips each sum."""
 
     def __init__(self, width: int, heads: int, eps: float, quick: bool, drop_path: float) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class TokenNorm(nn.LayerNorm):
 
 
 class TokenPool(nn.Module):
-    """The mean of the grid of `Tokens`, or their class token; of a map, which has none, always the mean."""
+    """The mean of the grid of `Tokens`, or their class token; a map has no token, so always its mean."""
 
     def __init__(self, kind: Literal["mean", "token"]) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class TokenPool(nn.Module):
 
 
 class PatchStem(nn.Module):
-    """Patches, class token and embeddings of the positions: images (b, 3, h, w) to `Tokens`; parts named as in timm."""
+    """Patches, class token and position embeddings: images (b, 3, h, w) to `Tokens`; parts are named as in timm."""
 
     def __init__(self, backbone: VisionTransformer, own_layer1: bool) -> None:
         super().__init__()
@@ -135,17 +135,17 @@ class PatchStem(nn.Module):
 
 
 class VisionTransformer(Backbone):
-    """A transformer on patches of 16 x 16 pixels, its last blocks and norm as layer4, the rest as layer1 to layer3.
+    """A transformer on patches of 16 x 16 pixels; its last blocks and norm are layer4, the rest layer1 to layer3.
 
     Args:
-        stride: pixels from one patch to the next; below 16 they overlap. What is left at the right and bottom is cut.
+        stride: pixels from one patch to the next; below 16 they overlap. A remainder at the right or bottom is cut.
         depth: blocks. width: length of a token. heads: of the attention.
         tail: blocks of layer4.
         pool: a branch's feature is the mean of its grid, on which DFW, the overlap penalty and the response maps work,
             or its class token.
-        drop_path: share of images that the last block leaves out in training (stochastic depth; from 0 in the first).
-        pixels: colours that the weights were trained on: normalised by ImageNet's mean and deviation, by 0.5 and 0.5
-            (half), or by CLIP's. null: those of the published weights, of a file imagenet (of a CLIP tower clip).
+        drop_path: share of images that skip the last block in training (stochastic depth, rising from 0 in the first).
+        pixels: normalisation the weights were trained with: ImageNet's mean and deviation (imagenet), 0.5 and 0.5
+            (half), or CLIP's (clip). null: that of the published weights; for a file imagenet (for a CLIP tower clip).
     """
 
     tokens = True
@@ -153,7 +153,7 @@ class VisionTransformer(Backbone):
     defaults: ClassVar[tuple[int, int]]
     """Width and heads."""
     clip: ClassVar[bool] = False
-    """Whether it is CLIP's: a norm before the blocks, and another GELU."""
+    """Whether it is CLIP's variant: a norm before the blocks, and another GELU."""
     eps: ClassVar[float] = 1e-6
     trained_on: ClassVar[dict[str, Pixels]] = {"imagenet": "half", "dino": "imagenet"}
     """`PIXELS` of the published weights."""
@@ -215,7 +215,7 @@ class VisionTransformer(Backbone):
         return f"blocks.{sum(self.blocks[: int(stage) - 1]) + int(index)}.{rest}"
 
     def adapt(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Leave out the classifier, resize the positions' grid, and take over the colours that it was trained on."""
+        """Drop the classifier, resize the position grid, and adapt the patches to ImageNet's normalisation."""
         tensors = {
             name: x for name, x in tensors.items() if not name.startswith(("head.", "head_drop.", "pre_logits."))
         }
@@ -233,13 +233,13 @@ class VisionTransformer(Backbone):
 
 
 def resize_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Bring position embeddings (1, 1 + n, c), the class token's first, to another grid: (1, 1 + h * w, c).
+    """Resize position embeddings (1, 1 + n, c), the class token's first, to another grid: (1, 1 + h * w, c).
 
-    The grid of n is square, the new one, or, as in weights trained on people, twice as high as wide. Bicubic, and
-    smoothed where the new grid is coarser.
+    The old grid of n is square, equal to the new one or, as in weights trained on people, twice as high as wide.
+    Bicubic, and smoothed where the new grid is coarser.
 
     Raises:
-        VireidError: another shape, or n is none of these.
+        VireidError: another shape, or an n that fits none of these grids.
     """
     count = embedding.shape[1] - 1 if embedding.ndim == 3 and len(embedding) == 1 else 0
     side, half = isqrt(max(count, 0)), isqrt(max(count, 0) // 2)
@@ -259,7 +259,7 @@ def resize_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def recolour(kernel: Tensor, bias: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """Change a convolution without padding, made for images of one normalisation, to take ImageNet's: the same output.
+    """Change a convolution without padding to take images in ImageNet's normalisation, with the same output.
 
     Args:
         kernel: (o, 3, h, w). bias: (o,).

@@ -43,7 +43,7 @@ def weakening_matrix(
         scaled = (response - low) / (high - low).clamp_min(torch.finfo(response.dtype).tiny)
         strong = scaled >= beta
     else:
-        # Rounding must not lift the mean above the maximum, or nothing of a constant map would be strong.
+        # Rounding must not lift the mean above the maximum, or a constant map would have no strong position.
         mean, peak = response.mean((1, 2), keepdim=True), response.amax((1, 2), keepdim=True)
         strong = response >= torch.minimum(mean, peak)
     if matrix == "D1":

@@ -1,4 +1,4 @@
-"""Start the trunk from published weights, and read weight files safely."""
+"""Initialise the trunk from published weights, and read weight files safely."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def download(source: str, weights: str, beside: str = "") -> Path:
     """Download published weights once and return the file.
 
     Args:
-        source: a repository of the Hugging Face hub, or the address of a file whose name ends in its SHA-256's first
-            digits. weights: the name under which a recipe asked for them. beside: see `Backbone.beside`.
+        source: a repository of the Hugging Face hub, or the address of a file whose name ends in the first digits of
+            its SHA-256. weights: their name in the recipe. beside: see `Backbone.beside`.
 
     Raises:
-        VireidError: no connection, or the other side does not answer or sends other bytes.
+        VireidError: no connection, no answer, or bytes that do not match the SHA-256.
     """
     try:
         if source.startswith("https://"):
@@ -68,10 +68,10 @@ def load_trunk(trunk: Iterable[tuple[str, nn.Module]], backbone: Backbone) -> No
     """Copy ``model.weights`` into the stems, the shared stages and every branch.
 
     Args:
-        trunk: these, each with the prefix of its parameters' names, see `TwoStreamNetwork.trunk`.
+        trunk: these modules, each with the prefix of its parameters' names, see `TwoStreamNetwork.trunk`.
 
     Raises:
-        VireidError: a tensor of the trunk is missing, misshapen or has no place (another architecture).
+        VireidError: a tensor of the trunk is missing, has another shape or has no place (another architecture).
     """
     weights, known = backbone.config.weights, backbone.weights
     path = Path(weights).expanduser()
@@ -101,9 +101,9 @@ def load_trunk(trunk: Iterable[tuple[str, nn.Module]], backbone: Backbone) -> No
 
 
 def _of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The trunk of a run's model.safetensors by the names in `TwoStreamNetwork.trunk`; nothing of other weights.
+    """The trunk in a run's model.safetensors by the names in `TwoStreamNetwork.trunk`; empty for other weights.
 
-    Both stems get the visible one, which every run has trained that saw visible images, and all branches the first.
+    Both stems get the visible one, trained in every run with visible images, and all branches get the first.
     """
     if not any(name.startswith("branches.0.layer4.") for name in tensors):
         return {}
@@ -117,15 +117,15 @@ def _of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check(source: dict[str, Tensor], places: list[tuple[str, Tensor]]) -> None:
-    """Raise `VireidError` that says what of a weights file does not fit the trunk."""
+    """Raise `VireidError` that names the tensor of a weights file that does not fit the trunk."""
     for name, target in places:
         value = source.get(name)
-        if value is None and name.endswith("num_batches_tracked"):  # not in weights of before PyTorch 0.4.1
+        if value is None and name.endswith("num_batches_tracked"):  # absent from weights older than PyTorch 0.4.1
             continue
         if value is None or value.shape != target.shape:
             found = "is missing" if value is None else f"has shape {tuple(value.shape)}"
             raise VireidError(f"{name} {found}, expected {tuple(target.shape)}")
-    # ResNet-34 holds every tensor of ResNet-18, in the same shapes: what is left over tells them apart.
+    # ResNet-34 holds every tensor of ResNet-18 in the same shape: only the extra tensors tell them apart.
     extra = sorted(set(source) - {name for name, _ in places})
     if extra:
         raise VireidError(f"{extra[0]} has no place in the network")

@@ -1,4 +1,4 @@
-"""Recipes: one YAML file of a run's settings, or the name of a shipped one; the settings are in `vireid.config`."""
+"""Read recipes: YAML files with the settings of a run, shipped or the user's; the fields are in `vireid.config`."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(fields: dict[str, Any], source: str = "recipe") -> Recipe:
-    """Validate nested dictionaries into a `Recipe`; the error names field, expected value and nearest field name.
+    """Validate nested dictionaries into a `Recipe`; an error names the field, the expected value and the nearest field.
 
-    What the recipe names (methods, losses) is neither looked for nor imported; see `check_embedded_recipe` for one that
-    was not written by its user.
+    The methods and losses it names are neither looked up nor imported; see `check_embedded_recipe` for a recipe that
+    somebody else wrote.
     """
     for name, kind, _, _ in recipe_fields():
         value: Any = fields
@@ -93,12 +93,12 @@ def check_embedded_recipe(recipe: Recipe, source: str) -> None:
 
 
 def packages_to_trust(recipe: Recipe) -> list[str]:
-    """Packages that ``VIREID_TRUST`` has to list before a run of the recipe can be loaded."""
+    """Return the packages that ``VIREID_TRUST`` has to list before a run with this recipe can be loaded."""
     return sorted({package_of(name) for kind, _, names in _plugins(recipe) for name in untrusted(kind, names)})
 
 
 def _plugins(recipe: Recipe) -> list[tuple[Kind, str, list[str]]]:
-    """Kind, field and names of all that a recipe may name outside vireid."""
+    """Yield kind, field and names of everything that a recipe may name outside vireid."""
     return [
         ("method", "model.methods", list(recipe.model.methods)),
         ("loss", "loss", list(recipe.loss.others)),
@@ -111,7 +111,7 @@ def _plugins(recipe: Recipe) -> list[tuple[Kind, str, list[str]]]:
 def recipe_fields(cls: Any = Recipe, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
     """Yield (dotted name, type, default, documentation) of every leaf field.
 
-    The losses of ``LossConfig.others``, whose names are their own, have one row, ``loss.NAME``.
+    The losses of ``LossConfig.others``, whose names are free, share one row, ``loss.NAME``.
     """
     for spec in dataclasses.fields(cls):
         info = cls.__pydantic_fields__[spec.name]
@@ -151,7 +151,7 @@ def _read_fields(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML of which a mapping that names a field twice is refused; the standard loader keeps the last silently."""
+    """YAML loader that refuses a field given twice; the standard loader silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]  # before merge keys (<<) bring in others
@@ -191,7 +191,7 @@ def _set(fields: dict[str, Any], name: str, value: Any, source: str) -> None:
 
 
 def field_parts(name: str) -> list[str]:
-    """Split a field's dotted name; a package.module:Class in it is one part."""
+    """Split a field's dotted name, keeping a package.module:Class in one part."""
     for group in ("loss", "model.methods"):
         if name.startswith(f"{group}.") and ":" in name:
             module, _, rest = name.removeprefix(f"{group}.").partition(":")
@@ -204,7 +204,7 @@ def _nearest(name: str) -> str:
     names = [row[0] for row in recipe_fields() if row[0] != "loss.NAME"]
     groups = sorted({n[: n.rindex(".")] for n in names if "." in n})
     near = difflib.get_close_matches(name, names + groups, 1, cutoff=0.5)
-    # A field remembered without its group ("separation") is near the one that ends in it.
+    # A field given without its group ("separation") matches the one that ends in it.
     ends = [n for n in names if n.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     hit = (ends or near)[:1]
     return f"; the nearest field is {hit[0]}" if hit else f"; the groups are {', '.join(groups)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vireid.evaluation.records import select
 from vireid.evaluation.results import Result
 from vireid.figures.curves import det_figure
 from vireid.figures.style import to_svg
@@ -103,14 +104,11 @@ def against_table(evaluation: Evaluation, other: Against) -> Table:
 
 def plain_results(evaluation: Evaluation) -> tuple[Result, ...]:
     """The results to look at first: one per published setting, the paper's feature, nothing added."""
-    first: dict[str, Result] = {}
-    for result in evaluation.results:
-        if result.setting.search != "mixed":
-            first.setdefault(result.setting.name, result)
-    return tuple(first.values())
+    plain = select(evaluation.results, feature=evaluation.models[0].kinds[0], flip=False, method="cosine")
+    return tuple(result for result in plain if result.search != "mixed")
 
 
 def direction_name(result: Result) -> str:
     """How a reader calls a setting: search mode and direction."""
-    search, name = result.setting.search, result.setting.direction.replace("-to-", " to ")
-    return name.capitalize() if search == "whole" else f"{search.capitalize()} search, {name}"
+    name = result.direction.replace("-to-", " to ")
+    return name.capitalize() if result.search == "whole" else f"{result.search.capitalize()} search, {name}"

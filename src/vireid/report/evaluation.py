@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 
 from vireid.deploy.run import RunEmbedder
+from vireid.evaluation.records import select
 from vireid.evaluation.results import Result, comparability
 from vireid.figures.curves import CmcCurve, TrainingLog, cmc_figure, training_figures
 from vireid.figures.ranked_lists import ranked_figure
@@ -89,15 +90,20 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
         )
     if info.get("synthetic") and not made:
         sentences.append("The model saw rendered people only, so expect little on photographs of real ones.")
-    plain = plain_results(evaluation)
-    sentences += [f"{direction_name(r)}: {warning}." for r in plain for warning in r.warnings]
-    others = [w for r in evaluation.results for w in r.warnings if r.setting.search != "mixed"]
-    said = {warning for r in plain for warning in r.warnings}
-    sentences += [f"Other lines of the table: {w}." for w in dict.fromkeys(others) if w not in said]
-    sentences += comparability(plain)
+    sentences += _caveats(evaluation)
     if len(evaluation.models) > 1:
         sentences.append(f"Numbers are means over {len(evaluation.models)} runs; pictures are of {model.name}.")
     return tuple(sentences)
+
+
+def _caveats(evaluation: Evaluation) -> list[str]:
+    """What keeps the numbers from being compared with others."""
+    plain = plain_results(evaluation)
+    sentences = [f"{direction_name(r)}: {warning}." for r in plain for warning in r.warnings]
+    others = [w for r in evaluation.results for w in r.warnings if r.search != "mixed"]
+    said = {warning for r in plain for warning in r.warnings}
+    sentences += [f"Other lines of the table: {w}." for w in dict.fromkeys(others) if w not in said]
+    return sentences + list(comparability(plain))
 
 
 def results_table(results: tuple[Result, ...]) -> Table:
@@ -129,8 +135,8 @@ def _curves(results: tuple[Result, ...]) -> tuple[Curve, ...]:
     unit = "identities" if results[0].setting.rule.identity_cmc else "images"
     caption = f"Share of queries matched within the first k {unit}, mean over trials."
     made = []
-    for direction in dict.fromkeys(r.setting.direction for r in results):
-        chosen = [r for r in results if r.setting.direction == direction]
+    for direction in dict.fromkeys(r.direction for r in results):
+        chosen = select(results, direction=direction)
         curves = [CmcCurve(direction_name(r), r.curve.numpy()) for r in chosen]
         title = f"Cumulative matching characteristic, {direction.replace('-to-', ' to ')}"
         made.append(Curve(title, to_svg(cmc_figure(curves, _chance_curve(chosen[0]))), caption))
@@ -148,7 +154,7 @@ def _chance_curve(result: Result) -> CmcCurve:
 def _one_per_direction(results: tuple[Result, ...]) -> tuple[Result, ...]:
     first: dict[str, Result] = {}
     for result in results:
-        first.setdefault(result.setting.direction, result)
+        first.setdefault(result.direction, result)
     return tuple(first.values())
 
 

@@ -27,9 +27,12 @@ EXTENSIONS = {"bridge": f"{OURS} + bridge"}
 """Shipped recipes that extend our method, and the names of their rows."""
 METHODS = {"cosine": "", "k-reciprocal": ", k-reciprocal re-ranking"}
 PAPER_ROWS = {("cosine", OURS): "Ours", ("k-reciprocal", OURS): "Ours(RK)", ("cosine", "agw"): "AGW",
-              ("cosine", "hct"): "HCT", ("cosine", "mmn"): "MMN", ("cosine", "zero-padding"): "Zero-padding",
-              ("cosine", "two-stream"): "Two-stream"}  # fmt: skip
-"""Measured rows whose printed counterparts have other names."""
+              ("cosine", "hct"): "HCT", ("cosine", "mmn"): "MMN"}  # fmt: skip
+"""Measured rows that the printed row of a name can stand beside; Two-stream and Zero-padding were printed of another,
+smaller network."""
+PRINTED_GALLERIES = dict.fromkeys(("AGW", "HCT", "MMN", "CAJ", "DEEN"), "community")
+PRINTED_GALLERIES |= dict.fromkeys(("MPANet", "SAAI", "IDKL"), "official")
+"""How the codes of printed SYSU-MM01 rows draw their galleries; of the others, this paper's too, it is not known."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,11 @@ class Comparison:
                 blocks.append(Block(title, "published", title, groups, rows))
         blocks += [self._ours(grid, method) for method in METHODS]
         notes = "; ".join(f"{line['method']}: {line['note']}" for line in published("sota") if line["note"])
-        caption = f"Table {self.name[-1]}, comparison with other methods: {MEASURED} Notes on later work: {notes}."
+        unknown = " The paper does not state its galleries; rows of a known other rule have no bracket."
+        caption = (
+            f"Table {self.name[-1]}, comparison with other methods: {MEASURED} {grid.protocol}"
+            f"{unknown if self.layout == 'sysu' else ''} Notes on later work: {notes}."
+        )
         table = ResultTable(self.name, caption, ("method", "about"), COLUMNS, tuple(blocks))
         return Product(table, _figure(table))
 
@@ -73,7 +80,9 @@ class Comparison:
                 for key in HEADERS:
                     value = number(line.get(f"{prefix}_{key}", "-"))
                     found[f"{side}_{key}"] = None if value is None else Value(value)
-            about = ", ".join(line[part] for part in ("venue", "backbone") if part in line)
+            known = PRINTED_GALLERIES.get(line["method"]) if self.layout == "sysu" else None
+            parts = [line[part] for part in ("venue", "backbone") if part in line]
+            about = ", ".join([*parts, f"{known} galleries"] if known else parts)
             rows.append(Row((line["method"], about), found))
         return tuple(rows)
 
@@ -88,7 +97,9 @@ class Comparison:
                 for side, search in zip(("first", "second"), searches, strict=True)
                 for key, value in values(grid, jobs, search, method).items()
             }
-            paper = printed.get(PAPER_ROWS.get((method, label), "")) if comparable else None
+            name = PAPER_ROWS.get((method, label), "")
+            same = self.layout != "sysu" or PRINTED_GALLERIES.get(name, grid.gallery_rule) == grid.gallery_rule
+            paper = printed.get(name) if comparable and same else None
             rows.append(Row((label, ""), with_paper(found, paper)))
         groups = tuple((search.title, len(NUMBERS)) for search in searches)
         title = f"{grid.label}{METHODS[method]}"

@@ -1,4 +1,4 @@
-"""Fig. 1: where the baseline and the DFW model respond for the same people, and the share of it on the body."""
+"""Fig. 1: where the baseline and the DFW model respond for the same people, and how much of it lies on the body."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Literal
 from vireid.config import Recipe
 from vireid.data.layouts import open_dataset, record_of
 from vireid.data.live import live_dataset
+from vireid.evaluation.protocols import GalleryRule
 from vireid.layouts import BUILTIN, LayoutSpec, Search, find_layout
 from vireid.recipes import load_recipe
 from vireid.reproduce.jobs import Job, make_job
@@ -22,6 +23,18 @@ STANDARD = "synvi-1"
 """The set that is rendered where none is given."""
 RENDERED = "(rendered)"
 """In the name of a data set wherever one is stated."""
+
+
+GALLERIES: dict[GalleryRule, str] = {
+    "official": "official galleries (rand_perm_cam.mat)",
+    "community": "community galleries (drawn by Python's random module)",
+    "whole": "the whole gallery",
+}
+FEATURE = (
+    "cosine of the feature after the BNNeck (of a system without one, the feature), no flip averaging, last epoch; "
+    "official scripts report the epoch that is best on the test set"
+)
+"""What captions say of the measured rows beside their galleries."""
 
 
 def printed_layouts() -> dict[str, LayoutSpec]:
@@ -44,6 +57,20 @@ class Grid:
     seeds: int
     out: Path
     quick: bool = False
+    gallery: Literal["official", "community"] | None = None
+    """Rule that draws SYSU-MM01's galleries, where one was asked for."""
+
+    @property
+    def gallery_rule(self) -> GalleryRule:
+        """How the galleries are drawn that the runs are measured on."""
+        if not self.layout.shots:
+            return "whole"
+        return self.gallery or ("official" if self.dataset.gallery_permutations else "community")
+
+    @property
+    def protocol(self) -> str:
+        """What a caption says of the measured rows' galleries, feature and checkpoint."""
+        return f"Measured rows: {GALLERIES[self.gallery_rule]}, {FEATURE}."
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -125,6 +152,7 @@ def make_grid(
     seeds: int | None = None,
     quick: bool = False,
     overrides: Sequence[str] = (),
+    gallery: Literal["official", "community"] | None = None,
 ) -> Grid:
     """Return the grid for these options; nothing is written.
 
@@ -133,12 +161,19 @@ def make_grid(
         recipe: by default ``small`` for a rendered set, else the full method of the layout.
         seeds: by default 3 (RegDB: all 10 splits), 1 with ``quick``.
         quick: train a fifth of the epochs, at least two.
+        gallery: rule that draws the galleries, for data in SYSU-MM01's layout; by default official where
+            rand_perm_cam.mat is, else community.
 
     Raises:
         VireidError: not a data set, an unknown recipe or field, a number of seeds out of range.
     """
-    grid = Grid(data or out / STANDARD, recipe or "", tuple(overrides), 1, out, quick)
+    grid = Grid(data or out / STANDARD, recipe or "", tuple(overrides), 1, out, quick, gallery)
     layout = grid.layout
+    if gallery and not layout.draws:
+        name = grid.dataset.layout
+        raise VireidError(f"gallery: {gallery} is a choice for data in SYSU-MM01's layout, this is {name}")
+    if gallery == "official" and not grid.dataset.gallery_permutations:
+        raise VireidError(f"gallery: {grid.data}/exp/rand_perm_cam.mat is not there; use --gallery community")
     name = recipe or ("small" if record_of(grid.dataset) else layout.recipe)
     count = seeds if seeds is not None else 1 if quick else layout.splits or 3
     if not 1 <= count <= (layout.splits or 1000):

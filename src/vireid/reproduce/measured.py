@@ -7,26 +7,24 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from vireid.evaluation.metrics import NUMBERS as METRICS
+from vireid.evaluation.records import EvaluationRecord, ResultRecord, read_evaluation, select
 from vireid.evaluation.results import Result
 from vireid.evaluation.uncertainty import identity_sums
-from vireid.files import read_json, write_json
+from vireid.files import write_json
 from vireid.layouts import Search
 from vireid.reproduce.grid import Grid
 from vireid.reproduce.jobs import Job
 from vireid.runs.evaluation import evaluate
-from vireid.types import VireidError
+from vireid.types import FeatureKind, VireidError
 
 NUMBERS = {"r1": "rank1", "r10": "rank10", "r20": "rank20", "map": "map"}
 """The numbers of the paper's tables and what results call them."""
-IDENTITIES = "identities"
-"""Field of kept results: by setting, one row per identity, see `read_identities`."""
 
 
 @dataclass(frozen=True)
@@ -44,31 +42,35 @@ class Value:
 
 def results_path(grid: Grid, job: Job) -> Path:
     """Return the path of a run's results on the grid's data."""
-    return grid.folder(job) / "evaluation" / grid.data.resolve().name / "results.json"
+    file = f"results-{grid.gallery}.json" if grid.gallery else "results.json"
+    return grid.folder(job) / "evaluation" / grid.data.resolve().name / file
 
 
 def evaluated(grid: Grid, job: Job, device: torch.device, progress: Callable[[int, int], None] | None = None) -> None:
     """Evaluate a finished run, plain and re-ranked, and keep the results in its folder."""
     start = time.perf_counter()
     found = evaluate(
-        [grid.folder(job)], grid.data, trial=job.trial, beside=("k-reciprocal",), device=device, progress=progress
+        [grid.folder(job)],
+        grid.data,
+        trial=job.trial,
+        gallery=grid.gallery,
+        beside=("k-reciprocal",),
+        device=device,
+        progress=progress,
     )
     plain = {result.setting.name: result for result in reversed(found.results)}  # the first of each setting
     sums = {name: _sums(result) for name, result in plain.items()}
-    seconds = time.perf_counter() - start
-    write_json(results_path(grid, job), found.to_dict() | {IDENTITIES: sums, "evaluation_seconds": seconds})
+    record = replace(found.record(), identities=sums, evaluation_seconds=time.perf_counter() - start)
+    write_json(results_path(grid, job), record.to_dict())
 
 
-def read_results(grid: Grid, job: Job) -> list[dict[str, Any]] | None:
-    """Return the kept results of a run; None where there are none with re-ranking and the sums by identity."""
+def read_results(grid: Grid, job: Job) -> EvaluationRecord | None:
+    """Return the kept evaluation of a run; None where there is none with re-ranking and the sums by identity."""
     path = results_path(grid, job)
-    if not path.is_file():
+    record = read_evaluation(path) if path.is_file() else None
+    if record is None or record.identities is None:
         return None
-    kept = read_json(path, "results of vireid evaluate")
-    results = kept.get("results")
-    if not isinstance(results, list) or not any(r.get("method") == "k-reciprocal" for r in results):
-        return None
-    return results if isinstance(kept.get(IDENTITIES), dict) else None
+    return record if select(record.results, method="k-reciprocal") else None
 
 
 def read_identities(grid: Grid, job: Job, search: Search) -> npt.NDArray[np.float64]:
@@ -77,16 +79,14 @@ def read_identities(grid: Grid, job: Job, search: Search) -> npt.NDArray[np.floa
     Raises:
         VireidError: no results of this search.
     """
-    kept = read_json(results_path(grid, job), "results of vireid evaluate")
-    name = _result(grid, job, search, "cosine")["name"]
-    return np.array(kept[IDENTITIES][name], dtype=np.float64)
+    record, result = _one(grid, job, search, "cosine")
+    return np.array((record.identities or {})[result.name], dtype=np.float64)
 
 
 def evaluation_seconds(grid: Grid, job: Job) -> float | None:
     """Return the seconds that evaluating a run took; None if they were not recorded."""
     path = results_path(grid, job)
-    seconds = read_json(path, "results of vireid evaluate").get("evaluation_seconds") if path.is_file() else None
-    return seconds if isinstance(seconds, int | float) else None
+    return read_evaluation(path).evaluation_seconds if path.is_file() else None
 
 
 def values(grid: Grid, jobs: Sequence[Job], search: Search, method: str = "cosine") -> dict[str, Value]:
@@ -95,28 +95,23 @@ def values(grid: Grid, jobs: Sequence[Job], search: Search, method: str = "cosin
     Raises:
         VireidError: a run without results.
     """
-    runs = [_result(grid, job, search, method)["mean"] for job in jobs]
+    runs = [_one(grid, job, search, method)[1].mean for job in jobs]
     return {name: _value([100 * run[key] for run in runs]) for name, key in NUMBERS.items()}
 
 
-def _sums(result: Result) -> list[list[float]]:
+def _sums(result: Result) -> tuple[tuple[float, ...], ...]:
     sums, counts = identity_sums(result.trials)
     columns = [sums[:, METRICS.index(key)] for key in NUMBERS.values()]
     rows: list[list[float]] = torch.stack([counts, *columns], dim=1).tolist()
-    return rows
+    return tuple(map(tuple, rows))
 
 
-def _result(grid: Grid, job: Job, search: Search, method: str) -> dict[str, Any]:
-    wanted = {
-        "search": search.name,
-        "direction": search.direction,
-        "method": method,
-        "feature": "after BNNeck",
-        "flip_averaging": False,
-    }
-    for result in read_results(grid, job) or ():
-        if all(result[key] == value for key, value in wanted.items()) and result["shots"] in (None, 1):
-            return result
+def _one(grid: Grid, job: Job, search: Search, method: str) -> tuple[EvaluationRecord, ResultRecord]:
+    record = read_results(grid, job)
+    wanted = {"search": search.name, "direction": search.direction, "method": method}
+    for result in select(record.results, feature=FeatureKind.AFTER_BNNECK, flip=False, **wanted) if record else ():
+        if record and result.shots in (None, 1):
+            return record, result
     raise VireidError(f"{results_path(grid, job)}: no {search.title} results; delete the file to evaluate again")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from vireid.build import new_network
 from vireid.config import Recipe
-from vireid.data.sampler import CrossModalitySampler
+from vireid.data.sampler import make_sampler
 from vireid.files import read_json
 from vireid.models.cost import count_macs
 from vireid.recipes import parse_recipe
@@ -128,8 +128,8 @@ def _require_same(grid: Grid, job: Job, info: dict[str, Any]) -> None:
     for name, was, now in [(name, old.get(name), new.get(name)) for name in old | new] + facts:
         if was != now:
             raise VireidError(
-                f"{folder}: holds a run with {name} {str(was)[:40]}, but it is now {str(now)[:40]}; delete the folder "
-                "to train it again, or give another --out"
+                f"{folder}: holds a run whose {name} was {str(was)[:40]} and is now {str(now)[:40]}; delete the "
+                "folder to train it again, or give another --out"
             )
 
 
@@ -139,9 +139,7 @@ def _steps(grid: Grid, job: Job) -> int:
     samples, _ = split_training(grid.dataset, data.holdout, setup.validation, setup.seed)
     require_modalities(grid.dataset, samples, job.recipe.loss)
     try:
-        sampler = CrossModalitySampler(
-            [s.identity for s in samples], [s.modality for s in samples], data.identities, data.images, setup.seed
-        )
+        sampler = make_sampler(data, [s.identity for s in samples], [s.modality for s in samples], setup.seed)
     except VireidError as error:
         raise VireidError(
             f"{grid.data}: does not fit recipe {grid.recipe}: {error} (set data.identities=N or data.images=N)"

@@ -58,7 +58,9 @@ class Sweep:
             for setting, overrides in self._all().items()
         ]
         blocks.append(Block(grid.label, "measured", grid.label, ((search.title, 2),), tuple(ours)))
-        table = ResultTable(self.name, f"{self.caption}: {MEASURED}", (self.axis,), COLUMNS, tuple(blocks))
+        table = ResultTable(
+            self.name, f"{self.caption}: {MEASURED} {grid.protocol}", (self.axis,), COLUMNS, tuple(blocks)
+        )
         return Product(table, points_figure(self._series(table), list(self._all()), self.axis))
 
     def _all(self) -> dict[str, tuple[str, ...]]:

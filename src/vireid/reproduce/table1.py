@@ -106,7 +106,9 @@ def make(grid: Grid) -> Product:
         found = values(grid, row.jobs(grid), search)
         ours.append(Row(row.keys, with_paper(found, printed.get(row.keys))))
     blocks.append(Block(grid.label, "measured", grid.label, ((search.title, 4),), tuple(ours)))
-    table = ResultTable("table1", CAPTION, ("DFW", "SLN", "RE", "exchange"), COLUMNS, tuple(blocks))
+    table = ResultTable(
+        "table1", f"{CAPTION} {grid.protocol}", ("DFW", "SLN", "RE", "exchange"), COLUMNS, tuple(blocks)
+    )
     change = compared(grid, runs(grid), references())
     labels = [row.label for row in rows()]
     above = {f"Printed: {block.title}": (labels, [_there(row) for row in block.rows]) for block in blocks[:-1]}

@@ -71,7 +71,7 @@ def make(grid: Grid) -> Product:
         Block(f"{grid.label}, {search.title}, {size} pixels, trained on {device}", "measured", grid.label, group,
               tuple(measured)),
     )  # fmt: skip
-    table = ResultTable("table2", CAPTION, ("method",), COLUMNS, blocks)
+    table = ResultTable("table2", f"{CAPTION} {grid.protocol}", ("method",), COLUMNS, blocks)
     return Product(table, rows_figure({b.title: _panels(b) for b in (blocks[0], blocks[2])}))
 
 

@@ -48,5 +48,5 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
 
 
 def images_shown(recipe: Recipe) -> float:
-    """Return the number of batch images per sampled image: with ``data.joint``, visible images are used twice."""
-    return 1.5 if recipe.data.joint else 1.0
+    """Return how many images a batch holds for each of a 2PK batch's: with ``data.joint`` visible ones come twice."""
+    return (1.5 if recipe.data.joint else 1.0) * (0.5 if recipe.data.sampling == "either" else 1.0)

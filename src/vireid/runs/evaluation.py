@@ -20,6 +20,7 @@ from vireid.deploy.run import RunEmbedder
 from vireid.evaluation.analysis import Analysis, analyse
 from vireid.evaluation.protocols import Setting, mixed_setting, settings_for
 from vireid.evaluation.ranked import Method
+from vireid.evaluation.records import DataRecord, EvaluationRecord, ModelRecord
 from vireid.evaluation.results import Facts, Result, comparability, pool, score_setting
 from vireid.evaluation.uncertainty import Difference, compare
 from vireid.parallel import Progress
@@ -70,31 +71,32 @@ class Evaluation:
     analyses: dict[str, Analysis]
     against: Against | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON types: data, runs, results and what must not be compared in one column."""
-        return {
-            "vireid": vireid.__version__,
-            "data": {
-                "name": self.dataset.name,
-                "layout": self.dataset.layout,
-                "trial": self.dataset.trial,
-                "synthetic": self.synthetic,
-            },
-            "runs": [
-                {"name": model.name, "precision": model.precision, "device": model.device}
-                | {k: model.info.get(k) for k in ("layout", "trial", "seed", "git", "versions")}
-                for model in self.models
-            ],
-            "results": [result.to_dict() for result in self.results],
-            "comparability": list(
-                comparability(
-                    [r for r in self.results if r.setting in self.settings and r.facts == self.results[0].facts]
+    def record(self) -> EvaluationRecord:
+        """Return what is written of the evaluation: data, models, results and what no column may mix."""
+        told = [r for r in self.results if r.setting in self.settings and r.facts == self.results[0].facts]
+        other = self.against
+        return EvaluationRecord(
+            vireid=vireid.__version__,
+            data=DataRecord(self.dataset.name, self.dataset.layout, self.dataset.trial, self.synthetic),
+            runs=tuple(
+                ModelRecord(
+                    model.name,
+                    model.precision,
+                    model.device,
+                    **{name: model.info.get(name) for name in ("layout", "trial", "seed", "git", "versions")},
                 )
+                for model in self.models
             ),
-            "analyses": {name: analysis.to_dict() for name, analysis in self.analyses.items()},
-            "against": {"run": self.against.name, "warnings": list(self.against.warnings)} if self.against else None,
-            "differences": asdict(self.against)["differences"] if self.against else {},
-        }
+            results=tuple(result.record() for result in self.results),
+            comparability=comparability(told),
+            analyses={name: analysis.to_dict() for name, analysis in self.analyses.items()},
+            against={"run": other.name, "warnings": list(other.warnings)} if other else None,
+            differences=asdict(other)["differences"] if other else {},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return self.record().to_dict()
 
 
 def evaluate(

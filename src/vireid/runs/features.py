@@ -103,7 +103,8 @@ def _embedded(
         store = open_pixels(dataset, samples, model, cache, progress)
     else:
         samples = _loose(Path(source), modality)
-        store = PixelStore.build(samples, model.height, model.width, cache=cache, progress=progress)
+        size = model.height, model.width
+        store = PixelStore.build(samples, *size, cache, progress=progress, resampling=model.resampling)
     return embed_samples(model, store, samples, flip=flip, progress=progress)[model.kinds[0]], samples, dataset
 
 

@@ -178,7 +178,7 @@ class Engine:
     def _decode(self, upload: Upload) -> Picture | Refusal:
         try:
             check_picture(upload, self.limits)
-            pixels, thumbnail, id = prepare(upload.data, upload.name, self.embedder.height, self.embedder.width)
+            pixels, thumbnail, id = prepare(upload.data, upload.name, self.embedder)
         except Refusal as refusal:
             return refusal
         except VireidError as error:

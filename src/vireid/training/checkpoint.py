@@ -25,6 +25,7 @@ from vireid.types import VireidError
 MODEL, OPTIMIZER, STATE, RUN = "model.safetensors", "optimizer.safetensors", "state.json", "run.json"
 LOSSES = "losses.safetensors"
 """Parameters and buffers of the objective, in checkpoints of runs that have some."""
+MOMENTUM = "momentum_buffer"
 INFO = (
     *("recipe", "seed", "layout", "trial", "fingerprint", "synthetic", "device", "precision", "versions", "git"),
     *("classes", "training_identities", "validation_identities", "training_images", "seen_folders", "data"),
@@ -42,7 +43,7 @@ def save_checkpoint(
     keep: int,
     objective: nn.Module | None = None,
 ) -> None:
-    """Write ``run/checkpoints/step-N`` whole, then drop all but the newest ``keep``.
+    """Write ``run/checkpoints/step-N`` atomically, then delete all but the newest ``keep``.
 
     Raises:
         VireidError: a tensor holds NaN or infinity (nothing is written), or the disk is full.
@@ -52,11 +53,16 @@ def save_checkpoint(
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise VireidError(f"{name}: NaN or infinity after step {step}; {way_out(run)}")
     names = {id(p): name for name, p in _parameters(network, objective)}
-    momentum = {names[id(p)]: s["momentum_buffer"] for p, s in optimizer.state.items() if "momentum_buffer" in s}
+    moments = {
+        names[id(p)] if key == MOMENTUM else f"{names[id(p)]}:{key}": value
+        for p, state_of in optimizer.state.items()
+        for key, value in state_of.items()
+        if torch.is_tensor(value)
+    }
     with atomic_path(run / "checkpoints" / f"step-{step:08d}") as folder:
         folder.mkdir()
         safetensors.torch.save_file(tensors, folder / MODEL)
-        safetensors.torch.save_file(portable(momentum), folder / OPTIMIZER)
+        safetensors.torch.save_file(portable(moments), folder / OPTIMIZER)
         if losses:
             safetensors.torch.save_file(losses, folder / LOSSES)
         (folder / STATE).write_text(json.dumps({"step": step, **state}))
@@ -65,30 +71,33 @@ def save_checkpoint(
 
 
 def way_out(run: Path) -> str:
-    """What to do when training diverged, and what is left of it."""
+    """Say which checkpoint is left when training diverged, and what to do."""
     kept = f"the last good checkpoint is {checkpoints(run)[-1]}" if checkpoints(run) else "there is no checkpoint yet"
     return f"{kept}; lower schedule.lr or set training.clip and train into another --out"
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Whole checkpoints of a run, oldest first."""
+    """Complete checkpoints of a run, oldest first."""
     return sorted(p for p in (run / "checkpoints").glob("step-*") if (p / STATE).is_file())
 
 
 def restore_checkpoint(
     folder: Path, network: TwoStreamNetwork, optimizer: torch.optim.Optimizer, objective: nn.Module | None = None
 ) -> dict[str, Any]:
-    """Load weights and momentum in place and return the saved state ("step" is the number of batches done)."""
+    """Load weights and the optimiser's moments in place and return the saved state ("step": batches done)."""
     state = read_json(folder / STATE, "the state of a checkpoint")
     if not isinstance(state.get("step"), int) or not {"seconds", "scaler"} <= set(state):
         raise VireidError(f"{folder / STATE}: expected step, seconds and scaler; delete {folder} to use an older one")
     load_weights(network, folder / MODEL)
     if objective and objective.state_dict():
         load_weights(objective, folder / LOSSES)
-    momentum = read_tensors(folder / OPTIMIZER)
-    for name, parameter in _parameters(network, objective):
-        if name in momentum:
-            optimizer.state[parameter]["momentum_buffer"] = momentum[name].to(parameter)
+    parameters = dict(_parameters(network, objective))
+    for name, value in read_tensors(folder / OPTIMIZER).items():
+        owner, _, key = name.partition(":")
+        if owner in parameters:
+            # Adam counts its steps in a scalar on the CPU
+            place = value if key == "step" else value.to(parameters[owner])
+            optimizer.state[parameters[owner]][key or MOMENTUM] = place
     return state
 
 
@@ -170,7 +179,7 @@ def load_run(folder: Path | str, device: torch.device | None = None) -> Run:
         raise VireidError(f"{folder / RUN}: classes: expected a number of identities, got {info['classes']!r}")
     network = new_network(recipe.model, info["classes"], recipe.data.size)
     load_weights(network, folder / MODEL)
-    # as training runs it: of mixed layouts every convolution would be converted back and forth
+    # as in training: with mixed memory layouts every convolution would convert back and forth
     network.eval().to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(folder, recipe, network, info)
 

@@ -1,4 +1,4 @@
-"""Where and in which number format a network runs."""
+"""Device and number format that a network runs in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def describe(device: torch.device) -> str:
-    """Name of a device as results state it."""
+    """Name of a device in results."""
     if device.type == "cuda":
         return f"GPU {torch.cuda.get_device_name(device)}"
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"

@@ -1,4 +1,4 @@
-"""Images to features: a model over a pixel store."""
+"""Run a model over a pixel store: images to features."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vireid.training.device import autocast
 from vireid.types import FeatureKind, Features, Modality, Sample
 
 BATCH = 64
-"""Images that go through a model at once, whatever number is given: bounds its memory."""
+"""Images that go through a model at once, however many are given; bounds the memory."""
 
 Forward = Callable[[Tensor, Modality], dict[FeatureKind, Tensor]]
 """Images (b, 3, h, w) uint8 of one modality on the CPU to features (b, d) by kind."""
@@ -62,7 +62,7 @@ def network_features(
     flip: bool = False,
     precision: str = "fp32",
 ) -> dict[FeatureKind, Features]:
-    """`embed_store` with a network, which may be in training; ``flip`` and features as of `embed_batch`."""
+    """`embed_store` with a network, which may be in training; ``flip`` and features as in `embed_batch`."""
     device = next(network.parameters()).device
     training = network.training
     network.eval()
@@ -86,7 +86,7 @@ def embed_batch(
 
     Returns:
         L2-normalised features (b, d), after and before the BNNeck, and the branches' last maps (b, c, h', w') of the
-        images as they are.
+        images without flipping.
     """
     total: dict[FeatureKind, Tensor] = {}
     maps: tuple[Tensor, ...] = ()

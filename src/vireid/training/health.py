@@ -1,4 +1,4 @@
-"""Whether the parts of the method do anything: measured over a fixed probe of training images after every epoch."""
+"""Check that the parts of the method have an effect, on a fixed probe of training images after every epoch."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ from vireid.types import Dataset, Modality, Sample
 PREFIX = "health/"
 PROBE = 64
 RESPONSE_POWER = 3.0
-"""Of the GeM over channels, eq. 4."""
+"""Exponent of the GeM over channels, eq. 4."""
 
 LEAST_CHANGE, LEAST_ACTIVE, FEWEST_PEAKS, MOST_BY_POSITION = 0.05, 0.01, 3, 0.9
-"""Below (the last: above) which a part is called inert."""
+"""Limits below which (the last: above which) a part is called inert."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Rows of the pixel store, those of each modality, and the silhouettes (n, h, w) in that order where there are
-    any."""
+    """Rows of the pixel store for each modality, and the silhouettes (n, h, w) in that order, if any."""
 
     rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
     masks: Masks | None
@@ -56,7 +55,7 @@ def make_probe(dataset: Dataset, samples: Sequence[Sample], seed: int) -> Probe:
 def measure_health(network: TwoStreamNetwork, store: PixelStore, probe: Probe, precision: str) -> dict[str, float]:
     """Return, by name with `PREFIX`, `weakening_health` of every DFW and `branches_health`.
 
-    The network is in evaluation mode meanwhile; no random number is drawn.
+    Runs the network in evaluation mode and draws no random number.
     """
     device = next(network.parameters()).device
     inputs: dict[str, Tensor] = {}
@@ -87,13 +86,14 @@ def measure_health(network: TwoStreamNetwork, store: PixelStore, probe: Probe, p
 def weakening_health(module: DynamicFeatureWeakening, features: Tensor) -> dict[str, float]:
     """What DFW does to features (b, c, h, w).
 
-    What it makes of zeros is subtracted first (1/2 with the gate "features"): the next BatchNorm takes constants out.
+    Its output for zeros is subtracted first (1/2 with the gate "features"), as the next BatchNorm removes constants.
 
     Returns:
-        ``strong_to_weak``: what strong positions (at or above the threshold) keep of their response (eq. 1), over what
-        weak ones keep; 1 weakens nothing. ``strong_before``, ``strong_after``: share of all response at strong
-        positions. ``change``: distance between output and input after the best common scale, in norms of the input:
-        0 the same up to a factor, 1 nothing in common.
+        ``strong_to_weak``: share of the response (eq. 1) that strong positions (at or above the threshold) keep, over
+        the share that weak ones keep; 1 weakens nothing. ``strong_before``, ``strong_after``: share of all response at
+        strong positions.
+        ``change``: distance between output and input after the best common scale, in norms of the input:
+        0 if they are equal up to a factor, 1 if they have nothing in common.
     """
     weakened = (module.weaken(features) - module.weaken(torch.zeros_like(features[:1]))).float()
     features = features.float()
@@ -116,8 +116,8 @@ def branches_health(maps: Sequence[Tensor], masks: Masks | None) -> dict[str, fl
 
     Returns:
         For every ``branch N``: ``peaks``, the number of cells that are the peak of any image; ``by_position``, the
-        share of the response's variance within images that the mean over images explains (1: the same picture whatever
-        the image); with ``masks`` (b, H, W) ``body``, the correlation over cells of response and area of the body, mean
+        share of the response's variance within images that the mean over images explains (1: the same for every
+        image); with ``masks`` (b, H, W) ``body``, the correlation over cells of response and area of the body, mean
         over images. For all ``branches``: ``apart``, the share of images in which they peak in different cells, and
         with ``masks`` ``apart_on_body``, in different cells that are all at least half body.
     """
@@ -147,13 +147,13 @@ def branches_health(maps: Sequence[Tensor], masks: Masks | None) -> dict[str, fl
 
 
 def health_history(lines: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """The lines of health among a run's metrics in order, names without `PREFIX`."""
+    """The health lines of a run's metrics in order, names without `PREFIX`."""
     found = [{k.removeprefix(PREFIX): v for k, v in line.items() if k.startswith(PREFIX)} for line in lines]
     return [health for health in found if health]
 
 
 def health_lines(lines: Sequence[dict[str, float]]) -> list[str]:
-    """One line on the method's health at the end of a run's metrics, and a warning for each part that is inert."""
+    """One line on the method's health at the end of a run, and a warning for each inert part."""
     history = health_history(lines)
     if not history:
         return []
@@ -166,7 +166,7 @@ def health_lines(lines: Sequence[dict[str, float]]) -> list[str]:
 
 
 def health_warnings(health: dict[str, float]) -> list[str]:
-    """Say in plain words which parts are inert or do the opposite of what they are for; see `health_history`."""
+    """Say in plain words which parts are inert or do the opposite of their purpose; see `health_history`."""
     found = []
     for name, value in health.items():
         part, number = name.split("/")

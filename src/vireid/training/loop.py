@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from vireid.config import Recipe
 from vireid.data.augment import Augment
 from vireid.data.pixels import PixelStore
-from vireid.data.sampler import CrossModalitySampler
+from vireid.data.sampler import make_sampler
 from vireid.losses.objective import Objective
 from vireid.models.network import TwoStreamNetwork
 from vireid.training.checkpoint import checkpoints, restore_checkpoint, save_checkpoint, way_out
@@ -61,10 +61,10 @@ class Loop:
         self.modalities = np.array([s.modality for s in self.samples], dtype=np.int64)
         _, labels = np.unique([s.identity for s in self.samples], return_inverse=True)
         self.labels = torch.from_numpy(labels).to(self.device)
-        self.sampler = CrossModalitySampler(labels, self.modalities, data.identities, data.images, recipe.training.seed)
+        self.sampler = make_sampler(data, labels, self.modalities, recipe.training.seed)
         self.steps_per_epoch = len(self.sampler)
         self.steps = recipe.schedule.epochs * self.steps_per_epoch
-        self.augment = Augment(data.pad, data.flip, data.erase, data.exchange)
+        self.augment = Augment.of(data)
         self.optimizer = make_optimizer(self.network, recipe.schedule, self.objective.parameters())
         self.precision = resolve_precision(recipe.training.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -80,7 +80,7 @@ class Loop:
                 self.scaler.load_state_dict(state["scaler"])
 
     def run(self, monitor: Monitor) -> None:
-        """Train to the end of the schedule, or until the monitor is told to stop; either way leave a checkpoint.
+        """Train to the end of the schedule, or until the monitor is told to stop; either way write a checkpoint.
 
         Raises:
             VireidError: the loss is NaN or infinite (the last good checkpoint stays).

@@ -1,4 +1,4 @@
-"""What a run shows and records while it trains: progress bar, JSON lines, TensorBoard, and the wish to stop."""
+"""Progress bar, JSON lines, TensorBoard and stop signals of a training run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Monitor:
     """Context of a training run.
 
     Writes one JSON object per batch to ``out/metrics.jsonl`` (cut back to ``start`` batches first, so that a resumed
-    run leaves one line per batch), the same to TensorBoard where it is installed, and turns SIGINT and SIGTERM into
+    run leaves one line per batch), the same to TensorBoard if it is installed, and turns SIGINT and SIGTERM into
     ``stopping``, so that the loop ends between two batches; a second SIGINT ends it at once.
     """
 
@@ -84,7 +84,7 @@ class Monitor:
 
 
 def trained(run: Path) -> str:
-    """Say how a finished run went: batches, time, and the mean loss of the last epoch."""
+    """Summarise a finished run: batches, first loss, and the mean loss of the last epoch."""
     lines = [line for line in read_metrics(run) if "total" in line]
     if not lines:
         return "no batches recorded"
@@ -95,7 +95,7 @@ def trained(run: Path) -> str:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """What ``record`` wrote, in order; a line that a killed run left incomplete is passed over."""
+    """What ``record`` wrote, in order; an incomplete line left by a killed run is skipped."""
     path, lines = run / "metrics.jsonl", []
     for text in path.read_text().splitlines() if path.exists() else ():
         try:

@@ -1,4 +1,4 @@
-"""One training run, from a data set and a recipe to a finished run folder."""
+"""A training run: from a data set and a recipe to a finished run folder."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def train(
     images are never read.
 
     Args:
-        resume: continue the run in ``out``; recipe and data must be the same. Nothing there yet starts afresh.
+        resume: continue the run in ``out``; recipe and data must be the same. Without a run there, start one.
         cache: folder of the pixel cache, see `PixelStore`.
         progress: called with (images decoded, images).
-        validated: called after every epoch with (batches done, validation mAP); what it raises ends the training.
+        validated: called after every epoch with (batches done, validation mAP); an exception from it ends the training.
 
     Raises:
         VireidError: bad data or weights, a run already in ``out``, a non-finite loss, a full disk.
@@ -125,7 +125,7 @@ def _train_and_finish(loop: Loop, info: dict[str, Any]) -> None:
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder; the lock goes with the process, however it ends."""
+    """Keep other processes out of a run folder; the lock is released when the process ends, however it ends."""
     with (out / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,7 +135,7 @@ def _locked(out: Path) -> Iterator[None]:
 
 
 def _claim(out: Path, info: dict[str, Any], resume: bool) -> dict[str, Any]:
-    """Return what run.json is to say: of a run to resume what it said at its start."""
+    """Return the content of run.json; for a run to resume, what its run.json recorded at the start."""
     if not (out / RUN).exists():
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise VireidError(f"{out}: not empty and not a run; choose another --out")
@@ -143,7 +143,7 @@ def _claim(out: Path, info: dict[str, Any], resume: bool) -> dict[str, Any]:
     if not resume:
         raise VireidError(f"{out}: holds a run already; add --resume to continue it or choose another --out")
     recorded = read_json(out / RUN, "a run.json that vireid train wrote")
-    if isinstance(recorded.get("recipe"), dict):  # fields added since the run began have the defaults it ran with
+    if isinstance(recorded.get("recipe"), dict):  # fields added since then get the defaults it ran with
         recorded["recipe"] = parse_recipe(recorded["recipe"], f"{out / RUN}: recipe").to_dict()
     for name in ("recipe", "fingerprint", "trial", "training_identities", "precision"):
         if recorded.get(name) != info[name]:

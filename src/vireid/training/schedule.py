@@ -1,4 +1,4 @@
-"""Learning rate over the run and the optimiser (section 4.3 gives SGD, 0.1 and 60 epochs; the rest is the field's)."""
+"""Learning-rate schedule and optimiser (section 4.3 gives SGD, 0.1 and 60 epochs; the rest is common practice)."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def learning_rate(config: ScheduleConfig, step: int, steps_per_epoch: int) -> fl
 
 def make_optimizer(
     network: TwoStreamNetwork, config: ScheduleConfig, losses: Iterable[nn.Parameter] = ()
-) -> torch.optim.SGD:
-    """SGD with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate.
+) -> torch.optim.Optimizer:
+    """SGD or Adam with two parameter groups, trunk and heads; ``group["factor"]`` multiplies the scheduled rate.
 
     Parameters of ``losses`` are in the heads' group.
     """
@@ -43,12 +43,14 @@ def make_optimizer(
         {"params": [p for p in trainable if id(p) not in heads], "factor": config.backbone_factor},
         {"params": [*(p for p in trainable if id(p) in heads), *losses], "factor": 1.0},
     ]
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(
         groups, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0
     )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group its share of the scheduled rate."""
+    """Set every group to its multiple of the scheduled rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["factor"]

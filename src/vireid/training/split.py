@@ -1,4 +1,4 @@
-"""Which samples a run trains on, and which it holds out."""
+"""The split of a data set into samples that a run trains on and samples it holds out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from vireid.types import Dataset, Sample, VireidError
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Hash of the relative paths and sizes of all images: equal for copies of one tree, wherever they lie.
+    """Hash of the relative paths and sizes of all images: equal for copies of one tree in any place.
 
-    Where a file says who is on them, it counts too. Of a set without files, the hash of its record.
+    A file with the identities counts too. For a set without files, the hash of its record.
     """
     if dataset.rendered:
         return hashlib.sha256(json.dumps(dataset.rendered, sort_keys=True).encode()).hexdigest()
@@ -30,7 +30,7 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def folder_names(samples: Iterable[Sample]) -> list[str]:
-    """Names of the identities' folders, sorted: what tells people of a plain folder apart when others join them."""
+    """Names of the identities' folders, sorted; they identify the people of a plain folder even if others are added."""
     return sorted({s.path.parent.name for s in samples})
 
 
@@ -39,7 +39,7 @@ def split_training(
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Return (training samples, validation samples); no identity is in both, none is a test identity.
 
-    Of a layout without lists, such as a plain folder, a share ``holdout`` of the identities is kept for testing, the
+    In a layout without lists, such as a plain folder, a share ``holdout`` of the identities is kept for testing, the
     same for every seed. A share ``validation`` of the rest is held out of training, drawn by ``seed``.
 
     Raises:
@@ -57,7 +57,7 @@ def split_training(
 
 
 def require_modalities(dataset: Dataset, samples: Sequence[Sample], loss: LossConfig) -> None:
-    """Refuse training samples of one modality, or with people of one modality, that the loss cannot be trained on.
+    """Refuse training samples or people of one modality if the loss cannot be trained on them.
 
     Samples that are all of one modality train that modality's stream, with losses that do not compare modalities.
 
@@ -81,7 +81,7 @@ def require_modalities(dataset: Dataset, samples: Sequence[Sample], loss: LossCo
 
 
 def unseen(dataset: Dataset, info: dict[str, Any]) -> Dataset:
-    """The dataset with test images of identities that the run of ``info`` (its run.json) did not train on.
+    """Return the dataset without the test images of identities that the run of ``info`` (its run.json) trained on.
 
     Raises:
         VireidError: a RegDB run on another trial than its own, whose test identities it trained on.

@@ -1,4 +1,4 @@
-"""Choosing an epoch on held-out training identities, never on test images."""
+"""Choose an epoch by the mAP of held-out training identities, never by test images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BEST, HISTORY = "best.safetensors", "validation.json"
 class Validation:
     """mAP of held-out training identities, mean of both directions, by the rules of the layout.
 
-    Of samples that are all of one modality, each is a query in all others, without those of its camera and identity.
+    If all samples are of one modality, each is a query in all others, without those of its camera and identity.
 
     Args:
         samples: images of the held-out identities, row i of ``store`` is sample i.
@@ -57,7 +57,7 @@ class Validation:
             self.validated(step, score)
 
     def best(self, out: Path) -> tuple[str, Path]:
-        """The rule that chose, in words, and the weights it chose (validation.json says of which step)."""
+        """Return the selection rule in words and the weights it chose (validation.json has their step)."""
         identities = len({s.identity for s in self.samples})
         return f"best mAP on {identities} held-out training identities", out / BEST
 
