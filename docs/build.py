@@ -102,10 +102,9 @@ def _notebook(text: str) -> str:
         parts.append(f"```python\n{source}\n```")
         for output in cell["outputs"]:
             data = output.get("data", {"text/plain": output.get("text", "")})
-            if "image/png" in data:
-                parts.append(f"![Output](data:image/png;base64,{''.join(data['image/png']).strip()})")
-            else:
-                parts.append(f"```text\n{''.join(data['text/plain']).rstrip()}\n```")
+            kind = next((kind for kind in ("image/jpeg", "image/png") if kind in data), "text/plain")
+            shown = "".join(data[kind]).strip()
+            parts.append(f"```text\n{shown}\n```" if kind == "text/plain" else f"![Output](data:{kind};base64,{shown})")
     return "\n\n".join(parts) + "\n"
 
 

@@ -163,7 +163,7 @@ def test_losses_are_one_mapping(write: Any) -> None:
     assert parse_recipe(json.loads(json.dumps(written))) == recipe
     alone = ["loss.identity=0", "loss.triplet=0", "loss.hetero_center=0", "loss.overlap=0"]
     assert load_recipe("small", [*alone, "loss.bridge=1"]).loss.others == {"bridge": {"weight": 1}}
-    assert "all parts of loss have weight 0" in error_of("small", *alone)
+    assert "all losses have weight 0" in error_of("small", *alone)
 
 
 def test_methods_may_be_references() -> None:

@@ -28,7 +28,7 @@ class Monitor:
         self.path, self.start, self.steps = out / "metrics.jsonl", start, steps
         self.stopping = False
         columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
-        console = console or Console(stderr=True)
+        console = console or Console(stderr=True, force_jupyter=False)  # a notebook shows that stream, too
         self.progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
         self.speed = 0.0
 
