@@ -1,4 +1,4 @@
-"""A trained model outside PyTorch: exported, quantised, described, and run by whatever runs it."""
+"""Models ready for use: runs, their exports (ONNX, int8) and models from elsewhere, behind one interface."""
 
 from __future__ import annotations
 

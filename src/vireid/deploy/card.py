@@ -1,4 +1,4 @@
-"""The card of a model: what it was trained on, how good it is, and what it must not be used for."""
+"""The model card: training data, accuracy, limits and intended use."""
 
 from __future__ import annotations
 

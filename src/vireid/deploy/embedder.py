@@ -1,4 +1,4 @@
-"""What evaluation, galleries and the service need of a model, whatever runs it."""
+"""The interface to a model that evaluation, galleries and the service use."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class ForeignEmbedder(Embedder):
 
 
 class FunctionEmbedder(ForeignEmbedder):
-    """A Python function with a card; it sees to device and normalisation itself.
+    """A Python function with a card; it handles the device and normalisation itself.
 
     Args:
         function: see `Function`; it gets 1 to `BATCH` images at a time, of the card's size.

@@ -1,4 +1,4 @@
-"""``export.json``: what an exported folder holds, and the checks that it has to pass before a graph is opened."""
+"""``export.json``: the content of an exported folder, and the checks it must pass before a graph is opened."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Manifest:
     resampling: Literal["bilinear", "lanczos"] = "bilinear"
 
     def notes(self, modality: str) -> dict[str, str]:
-        """What the graph of a modality says of itself in its metadata."""
+        """Return the metadata stored in the graph of a modality."""
         fields = ("vireid", "name", "recipe", "precision", "fingerprint", "dimension", "height", "width")
         resize = f"Pillow {self.resampling} to height x width, aspect not kept"
         return {f: str(getattr(self, f)) for f in fields} | {"modality": modality, "resize": resize}

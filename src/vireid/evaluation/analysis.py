@@ -1,4 +1,4 @@
-"""What lies behind a result's averages: how sure they are, where they come from, what an operator can set."""
+"""Details behind a result's averages: their uncertainty, camera pairs, and alarm thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What results.json holds, as records that are written to it and read back from it."""
+"""The content of results.json as records, written and read back."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 @dataclass(frozen=True)
 class Labels:
-    """What one side of a comparison is labelled with.
+    """Labels of one side of a comparison, the queries or the gallery.
 
     Shapes: ``identities`` and ``cameras`` (n,) int64; ``images`` (n,) int64 numbers the images, the same number on
     both sides meaning the same image (needed by rules that skip it).

@@ -40,7 +40,7 @@ def score_file(path: Path | str, protocol: str, beside: Sequence[RankingMethod] 
             needs them. Identities are whole numbers on both sides or strings on both sides; strings are equal only
             letter by letter ("7" is not "007"). Cameras are whole numbers.
         protocol: the layout whose rule applies (removals and CMC), see `vireid.layouts.find_layout`. The file's gallery
-            is taken as it is; drawing it is the business of whoever wrote the file.
+            is taken as it is; drawing it is up to the author of the file.
         beside: other ways of ranking, whose numbers are added under ``beside``.
 
     Returns:

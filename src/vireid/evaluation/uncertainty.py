@@ -1,4 +1,4 @@
-"""How sure the numbers are: intervals and a paired test, both over identities.
+"""Uncertainty of the numbers: intervals and a paired test, both over identities.
 
 Images of one identity succeed or fail together, so the identity is the unit that is drawn, never the query.
 """

@@ -1,4 +1,4 @@
-"""What lies behind the averages, as tables and charts of the report."""
+"""Details behind the averages, as tables and charts of the report."""
 
 from __future__ import annotations
 

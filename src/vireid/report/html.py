@@ -1,4 +1,4 @@
-"""What the HTML pages share: one file that needs no network, tables that sort, text that is escaped."""
+"""Common parts of the HTML pages: one file without network access, sortable tables, escaped text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranked lists and response maps of an evaluated run, as the figures want them."""
+"""Ranked lists and response maps of an evaluated run, in the form that the figures take."""
 
 from __future__ import annotations
 

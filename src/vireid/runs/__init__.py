@@ -1,4 +1,4 @@
-"""What one does with a model: evaluate it, embed with it."""
+"""Using a model: evaluating it, and embedding with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models on a data set: every setting, feature, and option of it as a result."""
+"""Evaluation of models on a data set: one result for each setting, feature and option."""
 
 from __future__ import annotations
 
