@@ -125,8 +125,8 @@ def test_several_processes_write_the_same_bytes(sysu: Path, tmp_path: Path) -> N
     assert seen[-1] == 6 * 12
 
 
-def job(folder: Path, shots: tuple[Shot, ...]) -> workers.Job:
-    return workers.Job(folder, shots, 5, SIX.difficulty, 24, 12, False)
+def job(folder: Path, shots: tuple[Shot, ...]) -> workers.RenderJob:
+    return workers.RenderJob(folder, shots, 5, SIX.difficulty, 24, 12, False)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

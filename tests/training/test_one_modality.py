@@ -79,7 +79,7 @@ def test_another_network_starts_from_it(run: Path) -> None:
             "its training images are all visible, and loss.hetero_center compares .*baseline",
         ),
         ("bridge", ["loss.hetero_center.weight=0"], "images of one modality only"),
-        ("mmn", [], "images of one modality only"),
+        ("mmn", [], "as many visible as infrared images"),
     ],
 )
 def test_losses_that_compare_modalities_are_refused(

@@ -122,7 +122,7 @@ class IndependentSampler(CrossModalitySampler):
         batches = []
         for _ in range(self._length):
             chosen = random.choice(self._people, self.P, replace=False)
-            drawn = [random.choice(self._rows[int(who), m], self.K) for m in Modality for who in chosen]
+            drawn = [random.choice(self._rows[int(who), m], self.K) for m in self._modalities for who in chosen]
             batches.append(np.concatenate(drawn))
         return batches
 
@@ -139,7 +139,7 @@ class EitherModalitySampler(CrossModalitySampler):
         self, identities: Sequence[int] | Rows, modalities: Sequence[int] | Rows, P: int, K: int, seed: int
     ) -> None:
         super().__init__(identities, modalities, P, K, seed)
-        self._own = {p: np.concatenate([self._rows[p, m] for m in Modality]) for p in self._people.tolist()}
+        self._own = {p: np.concatenate([self._rows[p, m] for m in self._modalities]) for p in self._people.tolist()}
         self._length = len(self._deal(np.random.default_rng((seed, 0))))
 
     def epoch(self, number: int) -> list[Rows]:

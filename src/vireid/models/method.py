@@ -49,7 +49,8 @@ class Method(nn.Module):
         """Make one row of an image's copies, in evaluation: the mean of their normalised features.
 
         Args:
-            pooled, normed: (forms, b, d) normalised features before and after the necks, the images' own first.
+            pooled: (forms, b, d) normalised features before the necks, the images' own first.
+            normed: (forms, b, d) those after the necks.
 
         Returns:
             The two features (b, d').
